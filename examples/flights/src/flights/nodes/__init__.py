@@ -1,0 +1,1 @@
+"""The functions behind the nodes, a module for each purpose."""

@@ -1,0 +1,92 @@
+"""A dataset whose value lives in memory."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, ClassVar, Final, get_args
+
+from kernel.datasets.dataset import CopyMode, Dataset
+from kernel.errors import DatasetError
+
+__all__ = ["MemoryDataset", "copied", "inferred_mode"]
+
+
+class _Nothing:
+    """Stands for "no value yet", since None is a value."""
+
+    def __repr__(self) -> str:
+        return "<nothing>"
+
+
+_NOTHING: Final = _Nothing()
+
+
+class MemoryDataset(Dataset):
+    """A value in memory; loads and saves copy it as `copy_mode` says (None: the value's type decides).
+
+    `data` is held as it is given, without a copy. In a run the catalog plugin keeps the value instead, and
+    obeys the same `copy_mode`.
+    """
+
+    in_memory: ClassVar[bool] = True
+
+    def __init__(self, data: Any = _NOTHING, copy_mode: CopyMode | None = None) -> None:
+        if copy_mode is not None and copy_mode not in get_args(CopyMode):
+            known = ", ".join(get_args(CopyMode))
+            raise DatasetError(f"copy_mode must be one of {known}, or left out; not {copy_mode!r}")
+        self._data = data
+        self.copy_mode: CopyMode | None = copy_mode
+
+    def load(self) -> Any:
+        """Return a copy of the value. Raises `DatasetError` when nothing has been saved."""
+        return copied(self.original(), self.copy_mode)
+
+    def save(self, data: Any) -> None:
+        """Keep a copy of the value."""
+        self._data = copied(data, self.copy_mode)
+
+    def original(self) -> Any:
+        """Return the very object that is held. Raises `DatasetError` when nothing has been saved."""
+        if self._data is _NOTHING:
+            raise DatasetError("holds no value yet: save one, or give one to the run")
+        return self._data
+
+    def exists(self) -> bool:
+        """Say whether a value is held; None is one."""
+        return self._data is not _NOTHING
+
+    def release(self) -> None:
+        """Drop the value."""
+        self._data = _NOTHING
+
+    def describe(self) -> str:
+        """Say that it is in memory."""
+        return "memory"
+
+
+def inferred_mode(value: Any) -> CopyMode:
+    """Choose how a value is copied: arrays and pandas frames flat, other frames never, all else deeply."""
+    kind = value.__class__
+    home = kind.__module__.partition(".")[0]
+    if home == "numpy" and kind.__name__ == "ndarray":
+        return "deepcopy" if value.dtype.hasobject else "copy"
+    if kind.__name__ == "DataFrame":
+        return "copy" if home == "pandas" else "assign"
+    return "assign" if home == "ibis" else "deepcopy"
+
+
+def copied(value: Any, mode: CopyMode | None) -> Any:
+    """Return the value as a reader gets it.
+
+    `readonly` makes a view that cannot be written of an array; no other type can be made so, and is copied
+    as its type asks.
+    """
+    if mode == "readonly" and type(value).__module__ == "numpy" and hasattr(value, "setflags"):
+        view = value.view()
+        view.setflags(write=False)
+        return view
+    if mode is None or mode == "readonly":
+        mode = inferred_mode(value)
+    if mode == "assign":
+        return value
+    return copy.copy(value) if mode == "copy" else copy.deepcopy(value)

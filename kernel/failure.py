@@ -1,0 +1,128 @@
+"""Errors on their way from a worker to the runner: captured as text that always travels, rebuilt where possible."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import traceback
+from types import TracebackType
+
+from kernel.errors import NodeError
+from kernel.specs.events import Failure
+
+__all__ = ["capture", "rebuild"]
+
+#: How many exceptions of a chain of causes are shown, and how many frames and characters of each: a chain of hundreds
+#: of long causes would otherwise take minutes to format and pages to read.
+MOST_CAUSES = 8
+MOST_FRAMES = 40
+MOST_CHARACTERS = 8_000
+#: A pickled exception above this many bytes stays behind; its text crosses all the same.
+MOST_BYTES = 1 << 20
+
+_KERNEL = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - pathlib costs a worker's start
+
+
+def capture(error: BaseException, place: str) -> Failure:
+    """Put an error into a form that can be pickled whatever it is; `place` says which part of the turn raised it."""
+    return Failure(place, _type_name(error), _message(error), _text(error), _pickled(error))
+
+
+def rebuild(failure: Failure, node: str, worker: int | None) -> NodeError:
+    """Make the error that the caller of the run gets; its `cause` is the original where it could be rebuilt."""
+    cause = _unpickled(failure.pickled)
+    error = NodeError(node, failure.type_name, failure.message, failure.traceback, cause, worker)
+    error.__cause__ = cause
+    return error
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
+        text = f"(its message could not be made: {type(second).__name__})"
+    return _cut(text)
+
+
+def _text(error: BaseException) -> str:
+    """Format the chain of causes, the oldest first as Python does, without the kernel's own frames at the top."""
+    parts: list[str] = []
+    current: BaseException | None = error
+    seen: set[int] = set()
+    while current is not None and id(current) not in seen:
+        if len(parts) == MOST_CAUSES:
+            parts.append("(earlier causes are left out)\n")
+            break
+        seen.add(id(current))
+        parts.append(_one(current))
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return "\nwhich led to:\n\n".join(reversed(parts))
+
+
+def _one(error: BaseException) -> str:
+    try:
+        frames = traceback.format_list(traceback.extract_tb(_user_frames(error.__traceback__), limit=-MOST_FRAMES))
+        notes = "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
+    except Exception as second:  # source files may be gone or unreadable: the type and message still cross
+        frames, notes = [f"  (no traceback: {type(second).__name__})\n"], ""
+    head = "Traceback (most recent call last):\n" if frames else ""
+    return f"{head}{_cut(''.join(frames))}{_type_name(error)}: {_message(error)}\n{notes}"
+
+
+def _user_frames(trace: TracebackType | None) -> TracebackType | None:
+    """Skip the frames of the kernel that lead to the user's; where there are only such, keep them all."""
+    rest = trace
+    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(_KERNEL):
+        rest = rest.tb_next
+    return rest if rest is not None else trace
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    half = MOST_CHARACTERS // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    """Pickle the exception if it can also be rebuilt: one that cannot would break whoever reads it."""
+    for dumps in (_dumps_by_reference, _dumps_by_value):
+        try:
+            data = dumps(error)
+            if len(data) > MOST_BYTES:
+                return None
+            rebuilt = pickle.loads(data)
+        except BaseException:  # noqa: S112 - user-made __reduce__ and __init__ raise anything; the text crosses anyway
+            continue
+        if type(rebuilt) is type(error):
+            return data
+    return None
+
+
+def _dumps_by_reference(error: BaseException) -> bytes:
+    data = pickle.dumps(error, 5)
+    if b"__main__" in data:
+        raise pickle.PicklingError("what the main script defines is not importable elsewhere")
+    return data
+
+
+def _dumps_by_value(error: BaseException) -> bytes:
+    import cloudpickle  # noqa: PLC0415 - only for exceptions that plain pickle cannot carry
+
+    data: bytes = cloudpickle.dumps(error, 5)
+    return data
+
+
+def _unpickled(data: bytes | None) -> BaseException | None:
+    if data is None:
+        return None
+    try:
+        error = pickle.loads(data)
+    except BaseException:  # what loads in the worker may still fail here (a module only it can import)
+        return None
+    return error if isinstance(error, BaseException) else None

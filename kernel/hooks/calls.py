@@ -1,0 +1,106 @@
+"""The hooks of a run or a worker: each is None when nobody listens, else it calls its listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import pluggy
+
+from kernel.errors import HookError
+from kernel.hooks.blame import blame, blame_all
+from kernel.hooks.check import HOOKS, WORKER_HOOKS, hooks_of, register
+from kernel.hooks.travel import arrive, depart
+
+if TYPE_CHECKING:
+    from kernel.hooks.listener import Listener
+    from kernel.specs.tasks import ListenerRef
+
+__all__ = ["Caller", "Hooks"]
+
+#: Calls every listener of one hook; takes the hook's arguments by keyword.
+Caller = Callable[..., Any]
+
+
+class Hooks:
+    """The listeners of a run, or of a worker. Each hook is an attribute: None when nobody listens.
+
+    A caller returns what pluggy does: a list of the answers that are not None, the last registered
+    listener's first; or the first such answer where the hook asks for one. What a listener raises comes out
+    as `HookError` with the original as its cause. Building it raises one `PluginError` with every
+    implementation that fits no hook.
+    """
+
+    load_project: Caller | None = None
+    after_context_created: Caller | None = None
+    after_catalog_created: Caller | None = None
+    before_pipeline_run: Caller | None = None
+    after_pipeline_run: Caller | None = None
+    on_pipeline_error: Caller | None = None
+    required_workers: Caller | None = None
+    retry_lost_node: Caller | None = None
+    before_node_run: Caller | None = None
+    after_node_run: Caller | None = None
+    on_node_error: Caller | None = None
+    before_dataset_loaded: Caller | None = None
+    after_dataset_loaded: Caller | None = None
+    before_dataset_saved: Caller | None = None
+    after_dataset_saved: Caller | None = None
+    after_worker_start: Caller | None = None
+    before_worker_stop: Caller | None = None
+    on_task_submitted: Caller | None = None
+    on_task_done: Caller | None = None
+    on_worker_lost: Caller | None = None
+
+    def __init__(self, listeners: Iterable[Listener] = ()) -> None:
+        self.listeners = tuple(listeners)
+        if not self.listeners:
+            return  # a run without listeners does not pay for a registry
+        registry = register(self.listeners)
+        for name in HOOKS:
+            hook: pluggy.HookCaller = getattr(registry.hook, name)
+            if hook.get_hookimpls():
+                setattr(self, name, self._frozen(hook))
+
+    def _frozen(self, hook: pluggy.HookCaller) -> Caller:
+        listeners = self.listeners
+
+        def call(**arguments: Any) -> Any:
+            try:
+                return hook(**arguments)
+            except (HookError, pluggy.HookCallError):
+                raise  # blamed already, or a mistake of who called
+            except Exception as error:
+                raise blame(hook, listeners, error) from error
+
+        return call
+
+    def merge_inputs(self, results: Sequence[Any], node_name: str) -> dict[str, Any]:
+        """Merge the answers of `before_node_run` into one mapping; the listener registered first wins.
+
+        Raises a `HookError` when an answer is not a dict; of several listeners to this hook it names all.
+        """
+        merged: dict[str, Any] = {}
+        for answer in results:  # the last registered comes first, so that the first registered overwrites it
+            if not isinstance(answer, dict):
+                raise blame_all(
+                    [each for each in self.listeners if "before_node_run" in hooks_of(each.plugin).values()],
+                    "before_node_run",
+                    f"TypeError: for node {node_name!r} it returned a {type(answer).__name__}, not None or a "
+                    f"dict of dataset names and their new values",
+                )
+            merged.update(cast("dict[str, Any]", answer))
+        return merged
+
+    def worker_refs(self) -> tuple[ListenerRef, ...]:
+        """Return references to the listeners with a hook that is called in workers, in their order."""
+        return tuple(
+            depart(each)
+            for each in self.listeners
+            if not WORKER_HOOKS.isdisjoint(hooks_of(each.plugin).values())
+        )
+
+    @classmethod
+    def from_refs(cls, refs: Iterable[ListenerRef]) -> Hooks:
+        """Build the hooks of a worker. Raises `PluginError` for a listener that cannot be imported there."""
+        return cls(arrive(ref) for ref in refs)

@@ -1,0 +1,166 @@
+"""The life of one run: what is to be run, is it possible, run it, and hand over what it made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from kernel.datasets import Datasets
+from kernel.errors import Interrupted, NodeError
+from kernel.loop import Loop
+from kernel.pipeline import Pipeline
+from kernel.program import make_program
+from kernel.report import RunReport
+from kernel.result import Result
+from kernel.resume import missing_nodes, resume_from
+from kernel.rules import Rules
+from kernel.sizing import pool_size, useful_workers
+from kernel.validation import validate
+
+if TYPE_CHECKING:
+    from kernel.hooks import Hooks
+    from kernel.specs.catalog import Catalog, Store
+    from kernel.specs.executor import Executor
+
+__all__ = ["Lifecycle"]
+
+_log = logging.getLogger("kernel")
+
+
+def _new_run_id() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H.%M.%S.%f")[:-3] + "Z"
+
+
+@define(eq=False)
+class Lifecycle:
+    """One run with its listeners, its rules and what listeners are told of it."""
+
+    hooks: Hooks
+    rules: Rules
+    run_params: Mapping[str, Any]
+    given_run_id: str | None
+    workers: int | None
+    is_async: bool = field(kw_only=True)
+    run_id: str = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.run_id = self.given_run_id or _new_run_id()
+
+    def run(
+        self,
+        pipeline: Pipeline,
+        given: Datasets | Mapping[str, Any] | None,
+        executor: Executor,
+        catalog: Catalog,
+        only_missing_outputs: bool,
+    ) -> Result:
+        """Run the pipeline; raises what `Runner.run` says, after telling listeners."""
+        datasets = (given if isinstance(given, Datasets) else Datasets(given)).with_values({})
+        params = {**self.run_params, "run_id": self.run_id, "only_missing_outputs": only_missing_outputs}
+        told: dict[str, Any] = {"run_params": params, "pipeline": pipeline, "catalog": datasets}
+        begun = perf_counter()
+        try:
+            if self.hooks.before_pipeline_run is not None:
+                self.hooks.before_pipeline_run(**told)
+            if only_missing_outputs:
+                pipeline = _only_missing(pipeline, datasets)
+            result = self._run(pipeline, datasets, executor, catalog)
+            if self.hooks.after_pipeline_run is not None:
+                self.hooks.after_pipeline_run(run_result=result, **told)
+        except BaseException as error:  # an interrupt is told to listeners, too; it is raised again as it came
+            catalog.close()
+            self._tell_error(error, told)
+            raise
+        _log.info("Pipeline execution completed successfully in %.1f sec.", perf_counter() - begun)
+        return result
+
+    def _tell_error(self, error: BaseException, told: Mapping[str, Any]) -> None:
+        if self.hooks.on_pipeline_error is None:
+            return
+        try:
+            self.hooks.on_pipeline_error(error=error, **told)
+        except Exception as second:  # the first error wins: a listener on the error path may never mask it
+            error.add_note(str(second))
+
+    def _run(self, pipeline: Pipeline, datasets: Datasets, executor: Executor, catalog: Catalog) -> Result:
+        plan = pipeline.plan
+        report = RunReport([node.name for node in plan.nodes], self.run_id)
+        datasets.pin(plan.free_inputs)
+        validate(pipeline, datasets, executor, catalog, is_async=self.is_async)
+        if not plan.nodes:
+            catalog.close()
+            return Result((), datasets, report)
+        store = self._start(pipeline, datasets, executor, catalog, report)
+        loop = Loop(plan, datasets, executor, catalog, self.hooks, report, self.rules)
+        try:
+            loop.run()
+        except (NodeError, Interrupted) as error:
+            error.resume = resume_from(plan, loop.done_nodes(), datasets.is_persistent)
+            _suggest_resuming(len(plan.nodes) - len(loop.done_nodes()), error.resume)
+            raise
+        in_memory = [name for name in plan.free_outputs if not datasets.is_persistent(name)]
+        catalog.settle(in_memory)
+        return Result(plan.free_outputs, datasets, report, (catalog, store))
+
+    def _start(
+        self, pipeline: Pipeline, datasets: Datasets, executor: Executor, catalog: Catalog, report: RunReport
+    ) -> Store:
+        """Open the catalog, put the values there that exist before the run, start the workers."""
+        plan = pipeline.plan
+        workers = pool_size(self._useful(pipeline), self.workers)
+        names = sorted({*plan.load_counts, *plan.made})
+        in_memory = [name for name in names if not datasets.is_persistent(name)]
+        modes = {name: mode for name in in_memory if (mode := datasets.copy_mode(name)) is not None}
+        store = catalog.open(modes, executor.capabilities.reach, workers)
+        values = [name for name in plan.free_inputs if not datasets.is_persistent(name)]
+        free = {name: store.save(name, datasets.value(name)) for name in values}
+        catalog.adopt(free.keys(), free.values())
+        program = make_program(
+            plan,
+            run_id=self.run_id,
+            is_async=self.is_async,
+            store=store,
+            free=free,
+            datasets={name: datasets.builder(name) for name in names if datasets.is_persistent(name)},
+            hooks=self.hooks,
+        )
+        report.workers = executor.start(program, workers)
+        _log.info(
+            "Running %d nodes on %d workers, loading and saving %s.",
+            len(plan.nodes),
+            report.workers,
+            "asynchronously" if self.is_async else "synchronously",
+        )
+        return store
+
+    def _useful(self, pipeline: Pipeline) -> int:
+        if self.hooks.required_workers is not None:
+            said: int | None = self.hooks.required_workers(pipeline=pipeline, asked=self.workers)
+            if said is not None:
+                return said
+        return useful_workers(pipeline)
+
+
+def _only_missing(pipeline: Pipeline, datasets: Datasets) -> Pipeline:
+    plan = pipeline.plan
+    reasons = missing_nodes(plan, datasets.is_persistent, datasets.exists)
+    for index in sorted(reasons):
+        _log.debug("Node %r runs: %s.", plan.nodes[index].name, reasons[index])
+    skipped = sorted(node.name for index, node in enumerate(plan.nodes) if index not in reasons)
+    if not reasons:
+        _log.info("Skipping all %d nodes (all persistent outputs exist).", len(skipped))
+    elif skipped:
+        _log.info("Skipping %d nodes with existing outputs: %s.", len(skipped), ", ".join(skipped))
+    return Pipeline([plan.nodes[index] for index in sorted(reasons)])
+
+
+def _suggest_resuming(left: int, resume: tuple[str, ...]) -> None:
+    if resume:
+        _log.info("%d nodes have not run. To go on from here: --from-nodes %r", left, ",".join(resume))
+    else:
+        _log.info("No nodes ran. Repeat the previous command to attempt a new run.")

@@ -1,0 +1,258 @@
+"""The one loop of a run: hand out what is ready, wait for what came of it, release what nobody needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+from kernel.datasets import access
+from kernel.errors import Interrupted, NodeError, SchedulingError, WorkerLost
+from kernel.failure import capture, rebuild
+from kernel.rules import Rules
+from kernel.schedule import Phase, Schedule
+from kernel.signals import Signals
+from kernel.specs.events import Event, Log, Outcome, Outcomes, State, WorkerDown
+from kernel.specs.tasks import Tasks
+
+if TYPE_CHECKING:
+    from kernel.datasets import Datasets
+    from kernel.hooks import Hooks
+    from kernel.node import Node
+    from kernel.pipeline import Plan
+    from kernel.report import RunReport
+    from kernel.specs.catalog import Catalog
+    from kernel.specs.executor import Executor
+
+__all__ = ["Loop"]
+
+
+@define(eq=False)
+class Loop:
+    """One run over a plan, from the first turn handed out to the last outcome."""
+
+    plan: Plan
+    datasets: Datasets
+    executor: Executor
+    catalog: Catalog
+    hooks: Hooks
+    report: RunReport
+    rules: Rules
+    schedule: Schedule = field(init=False)
+    errors: list[NodeError] = field(factory=list[NodeError])
+    #: Of each node, in columns: its inputs that are made in this run and live in memory; its outputs that do.
+    _made_inputs: Sequence[tuple[str, ...]] = field(init=False)
+    _kept_outputs: Sequence[tuple[str, ...]] = field(init=False)
+    _starts: dict[int, int] = field(factory=dict[int, int])
+    _down: dict[int, WorkerDown] = field(factory=dict[int, WorkerDown])
+
+    def __attrs_post_init__(self) -> None:
+        plan, persistent = self.plan, self.datasets.is_persistent
+        self.schedule = Schedule(plan, self.rules.on_failure)
+        kept = {name for name in plan.made if not persistent(name)}
+        self._made_inputs = [tuple([name for name in names if name in kept]) for names in plan.inputs]
+        self._kept_outputs = [tuple([name for name in names if name in kept]) for names in plan.outputs]
+
+    def run(self) -> None:
+        """Run until everything is done or nothing more can be; raises the first error, or `Interrupted`."""
+        begun = monotonic()
+        inline = self.executor.capabilities.inline
+        with Signals(self.executor.wake, inline=inline) as signals:
+            try:
+                self._drive(signals)
+            finally:
+                self.report.wall_s = monotonic() - begun
+                self.report.skipped = [self.plan.nodes[i].name for i in self.schedule.in_phase(Phase.SKIPPED)]
+            if signals.received:
+                raise Interrupted(signals.received[0])
+        if self.errors:
+            self.errors[0].others = tuple(self.errors[1:])
+            raise self.errors[0]
+        stuck = self.schedule.stuck()
+        if stuck:
+            lines = "\n  ".join(stuck)
+            raise SchedulingError(f"nothing is running and {len(stuck)} nodes can never start:\n  {lines}")
+
+    def _drive(self, signals: Signals) -> None:
+        deadline: float | None = None
+        while True:
+            self._hand_out()
+            if self.schedule.over:
+                return
+            patience = None if deadline is None else max(0.0, deadline - monotonic())
+            for event in self.executor.wait(patience):
+                self._handle(event)
+            if signals.received and deadline is None:
+                self.schedule.stop()
+                self.executor.cancel(kill=True)
+                deadline = monotonic() + self.rules.grace_s
+            if deadline is not None and (len(signals.received) > 1 or monotonic() >= deadline):
+                self.executor.shutdown(cancel=True)
+                return
+
+    # -- out ------------------------------------------------------------------------------------------------------
+
+    def _hand_out(self) -> None:
+        schedule = self.schedule
+        if not schedule.has_ready:
+            return
+        window = self.executor.capabilities.window
+        room = None if window is None else window - schedule.unfinished
+        if room is not None and room <= 0:
+            return
+        index = schedule.take(room)
+        if self.hooks.on_task_submitted is not None:
+            for each in index:
+                self.hooks.on_task_submitted(node=self.plan.nodes[each], attempt=self._starts.get(each, 0) + 1)
+        self.executor.submit(self._tasks(index))
+
+    def _tasks(self, index: Sequence[int]) -> Tasks:
+        made = [self._made_inputs[each] for each in index]
+        handles: list[tuple[Any, ...]] | None = None
+        last: list[int] | None = None
+        if any(made):
+            handle, last_reader = self.catalog.handle, self.schedule.last_reader
+            handles = [tuple(map(handle, names)) for names in made]
+            last = [last_reader(names) for names in made]
+        attempts = {}
+        if self._starts:
+            attempts = {at: self._starts[i] + 1 for at, i in enumerate(index) if i in self._starts}
+        nodes, timeouts = self.plan.nodes, {}
+        for at, each in enumerate(index):
+            timeout = nodes[each].policy.timeout
+            if timeout is not None:
+                timeouts[at] = timeout
+        return Tasks(index, handles, last, attempts, timeouts)
+
+    # -- back -----------------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Outcomes):
+            self._outcomes(event)
+        elif isinstance(event, WorkerDown):
+            self._worker_down(event)
+        elif isinstance(event, Log):
+            import logging  # noqa: PLC0415 - a run without records from workers never needs it
+
+            record = logging.makeLogRecord(dict(event.record))
+            logging.getLogger(record.name).handle(record)
+
+    def _outcomes(self, batch: Outcomes) -> None:
+        phases = self.schedule.phases
+        if batch.states or batch.tokens or any(phases[index] != Phase.SENT for index in batch.index):
+            for outcome in batch:
+                self._outcome(outcome)
+        else:
+            kept = self._kept_outputs
+            names = chain.from_iterable([kept[index] for index in batch.index])
+            self.catalog.adopt(names, chain.from_iterable(batch.handles))
+            self._release(self.schedule.done(batch.index))
+        self.report.add(batch)
+        if self.hooks.on_task_done is not None:
+            for outcome in batch:
+                self._tell_done(outcome)
+
+    def _outcome(self, outcome: Outcome) -> None:
+        index, state = outcome.index, outcome.state
+        stale = state == State.DONE and outcome.attempt <= self._starts.get(index, 0)
+        if stale or self.schedule.phases[index] != Phase.SENT:
+            self.catalog.discard(outcome.handles)  # another attempt's outcome counts
+        elif state == State.DONE:
+            self._done(outcome)
+        elif state == State.CANCELLED:
+            self.schedule.returned((index,))
+        elif state == State.LOST:
+            self._lost(index, outcome)
+        else:
+            assert outcome.failure is not None
+            node = self.plan.nodes[index]
+            self._fail(index, rebuild(outcome.failure, node.name, outcome.batch.worker))
+
+    def _done(self, outcome: Outcome) -> None:
+        index = outcome.index
+        tokens = outcome.batch.tokens.get(outcome.at)
+        if tokens:
+            try:
+                for name, token in tokens.items():
+                    access.confirm(name, self.datasets[name], token)
+            except Exception as error:  # a checkpoint that cannot be kept fails the node, whatever the type raised
+                self.catalog.discard(outcome.handles)
+                name = self.plan.nodes[index].name
+                self._fail(index, rebuild(capture(error, "confirm"), name, outcome.batch.worker))
+                return
+        self.catalog.adopt(self._kept_outputs[index], outcome.handles)
+        self._release(self.schedule.done((index,)))
+
+    def _release(self, names: Iterable[str]) -> None:
+        """Let go of what nobody reads any more: values in memory, and what datasets hold open or cached."""
+        persistent = self.datasets.is_persistent
+        gone = []
+        for name in names:
+            if not persistent(name):
+                gone.append(name)
+            elif name in self.plan.made:
+                self.datasets[name].release()
+        if gone:
+            self.catalog.release(gone)
+
+    def _fail(self, index: int, error: NodeError) -> None:
+        self.errors.append(error)
+        self.schedule.failed(index)
+        if self.rules.on_failure == "stop":
+            self.executor.cancel(kill=False)
+
+    # -- losses ---------------------------------------------------------------------------------------------------
+
+    def _worker_down(self, event: WorkerDown) -> None:
+        self._down[event.worker] = event
+        self.catalog.worker_lost(event.worker)
+        if self.hooks.on_worker_lost is not None:
+            node = self.plan.nodes[event.index] if event.index is not None else None
+            self.hooks.on_worker_lost(worker=event.worker, node=node, error=self._loss(event, node))
+
+    def _loss(self, event: WorkerDown, node: Node | None) -> WorkerLost:
+        starts = self._starts.get(event.index, 0) + 1 if event.index is not None else 0
+        return WorkerLost(node.name if node else "", event.pid, event.how, starts, event.worker)
+
+    def _lost(self, index: int, outcome: Outcome) -> None:
+        """Run a lost node again, or fail it. One that was not running when its worker died is never to blame."""
+        worker = outcome.batch.worker
+        down = self._down.get(worker) or WorkerDown(worker, 0, "an unknown cause", index)
+        if down.index != index:
+            self._starts[index] = self._starts.get(index, 0) + 1
+            self.schedule.returned((index,))
+            return
+        node = self.plan.nodes[index]
+        error = self._loss(down, node)
+        self._starts[index] = starts = self._starts.get(index, 0) + 1
+        if self._runs_again(node, starts, error):
+            self.schedule.returned((index,))
+        else:
+            self._fail(index, error)
+
+    def _runs_again(self, node: Node, starts: int, error: WorkerLost) -> bool:
+        if self.executor.capabilities.recovers or self.schedule.stopped:
+            return False
+        if self.hooks.retry_lost_node is not None:
+            said: bool | None = self.hooks.retry_lost_node(node=node, attempt=starts, error=error)
+            if said is not None:
+                return said
+        allowed = node.policy.death_retries
+        return starts <= (self.rules.death_retries if allowed is None else allowed)
+
+    def _tell_done(self, outcome: Outcome) -> None:
+        if outcome.state in (State.CANCELLED, State.SKIPPED):
+            return
+        node = self.plan.nodes[outcome.index]
+        error: BaseException | None = None
+        if outcome.failure is not None or outcome.state == State.LOST:
+            error = next((each for each in reversed(self.errors) if each.node == node.name), None)
+        assert self.hooks.on_task_done is not None
+        self.hooks.on_task_done(node=node, report=outcome.report(node.name), error=error)
+
+    def done_nodes(self) -> list[int]:
+        """List the nodes that are done."""
+        return self.schedule.in_phase(Phase.DONE)

@@ -1,0 +1,86 @@
+"""What is installed: one scan of the entry points of all kinds of plugins, and who declared each."""
+
+from __future__ import annotations
+
+import importlib
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
+
+from kernel.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["GROUPS", "choose", "distribution_of", "origin", "same_distribution", "scan"]
+
+#: Kind of plugin -> entry-point group.
+GROUPS = {
+    "executor": "kernel.executors",
+    "catalog": "kernel.catalogs",
+    "dataset": "kernel.datasets",
+    "listener": "kernel.hooks",
+}
+
+
+@cache
+def scan() -> Mapping[str, Sequence[EntryPoint]]:
+    """Return kind -> the installed entry points, sorted by name. Scans once; `scan.cache_clear()` forgets."""
+    importlib.invalidate_caches()  # Python, too, remembers what lay in which folder
+    found = entry_points()
+    return {kind: sorted(found.select(group=group), key=_order) for kind, group in GROUPS.items()}
+
+
+def choose(kind: str, name: str) -> EntryPoint:
+    """Return the one entry point of this kind and name.
+
+    Raises `PluginError` when there is none, with the names that there are; and when there are several, with
+    their distributions.
+    """
+    if not _named(kind, name):
+        scan.cache_clear()  # it may have been installed since
+    found = _named(kind, name)
+    if not found:
+        names = sorted({entry.name for entry in scan()[kind]})
+        near = get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        listed = f"Installed: {', '.join(names)}." if names else f"No {kind} is installed."
+        raise PluginError(f"no {kind} named {name!r} is installed.{hint} {listed}")
+    if len(found) > 1:
+        raise PluginError(
+            f"{kind} {name!r} is declared by several distributions: {', '.join(map(_claim, found))}. "
+            f"Uninstall all but one of them."
+        )
+    return found[0]
+
+
+def distribution_of(entry: EntryPoint) -> str:
+    """Return the name of the distribution that declares the entry point."""
+    return (entry.dist.name if entry.dist is not None else "") or "(unknown)"
+
+
+def origin(kind: str, entry: EntryPoint) -> str:
+    """Name the plugin, its distribution and its entry point, for messages."""
+    return f"{kind} {entry.name!r} of distribution {distribution_of(entry)!r} (entry point {entry.value!r})"
+
+
+def same_distribution(one: str, other: str) -> bool:
+    """Compare names of distributions as installers do: case does not count, nor which of -_. is used."""
+    return _normal(one) == _normal(other)
+
+
+def _named(kind: str, name: str) -> list[EntryPoint]:
+    return [entry for entry in scan()[kind] if entry.name == name]
+
+
+def _order(entry: EntryPoint) -> tuple[str, str]:
+    return entry.name, entry.value
+
+
+def _claim(entry: EntryPoint) -> str:
+    return f"{distribution_of(entry)!r} ({entry.value})"
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")

@@ -1,0 +1,93 @@
+"""Makes the program of a run: the nodes in columns, so that ten thousand of them are sent as a few lists."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kernel.node import Node
+from kernel.specs.tasks import NodeDetails, Program
+
+if TYPE_CHECKING:
+    from kernel.hooks import Hooks
+    from kernel.pipeline import Plan
+    from kernel.specs.catalog import Store
+
+__all__ = ["make_program", "node_of"]
+
+
+def make_program(
+    plan: Plan,
+    *,
+    run_id: str,
+    is_async: bool,
+    store: Store,
+    free: Mapping[str, Any],
+    datasets: Mapping[str, Callable[[], Any]],
+    hooks: Hooks,
+) -> Program:
+    """Put a plan into columns, each distinct function once, with all else that a worker needs once."""
+    functions: dict[int, int] = {}
+    distinct: list[Callable[..., Any]] = []
+    which = array("L")
+    details: dict[int, NodeDetails] = {}
+    for index, node in enumerate(plan.nodes):
+        key = id(node.func)
+        if key not in functions:
+            functions[key] = len(distinct)
+            distinct.append(node.func)
+        which.append(functions[key])
+        if node.tags or node.namespace or node.confirms or node.policy.retries or node.is_generator:
+            details[index] = NodeDetails(
+                node.tags, node.namespace, node.confirms, node.policy.retries, node.is_generator
+            )
+    return Program(
+        run_id,
+        is_async,
+        distinct,
+        which,
+        [node.name for node in plan.nodes],
+        [node.declared_inputs for node in plan.nodes],
+        [node.declared_outputs for node in plan.nodes],
+        details,
+        free,
+        datasets,
+        store,
+        hooks.worker_refs(),
+        _log_level(),
+        tuple(warnings.filters),
+        _modules(distinct),
+        plan.nodes,
+        hooks,
+    )
+
+
+def _modules(functions: Sequence[Callable[..., Any]]) -> tuple[str, ...]:
+    """List the modules that define the functions: a clean worker, or what it is made from, may load them early."""
+    names = {getattr(function, "__module__", None) for function in functions}
+    return tuple(sorted(name for name in names if name and name not in {"__main__", "builtins"}))
+
+
+def _log_level() -> int | None:
+    """Return the level of the root logger; None where nobody in this process uses logging at all."""
+    logging = sys.modules.get("logging")
+    return None if logging is None else int(logging.getLogger().level)
+
+
+def node_of(program: Program, index: int) -> Node:
+    """Build the node again that a position of the columns stands for."""
+    details = program.details.get(index, NodeDetails())
+    name = program.names[index]
+    namespace = details.namespace
+    return Node(
+        program.functions[program.which[index]],
+        program.inputs[index],
+        program.outputs[index],
+        name=name.removeprefix(f"{namespace}.") if namespace else name,
+        tags=details.tags,
+        confirms=list(details.confirms),
+        namespace=namespace,
+    )

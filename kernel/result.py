@@ -1,0 +1,73 @@
+"""What a run returns: the values of its free outputs, loaded when asked for, and its report."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kernel.datasets import access
+from kernel.report import RunReport
+
+if TYPE_CHECKING:
+    from kernel.datasets import Datasets
+    from kernel.specs.catalog import Catalog, Store
+
+__all__ = ["Result"]
+
+
+class Result(Mapping[str, Any]):
+    """The free outputs of a run by name. Each access gives a value of its own, which may be changed freely.
+
+    It owns what the run left in memory: that stays until the result is closed or collected, whatever becomes of the
+    runner. `persistent` names the outputs that were saved to a declared dataset; they are loaded from there.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        datasets: Datasets,
+        report: RunReport,
+        memory: tuple[Catalog, Store] | None = None,
+    ) -> None:
+        self.report = report
+        self.persistent = tuple(name for name in names if datasets.is_persistent(name))
+        self._names = tuple(names)
+        self._datasets = datasets
+        self._memory = memory
+        self._finalizer = weakref.finalize(self, memory[0].close) if memory is not None else None
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(f"{name!r} is not a free output of this run; there are {', '.join(self._names) or 'none'}")
+        if name in self.persistent:
+            return access.load(name, self._datasets[name])
+        if self._memory is None:
+            raise ValueError(f"the result was closed, so the value of {name!r} is gone")
+        catalog, store = self._memory
+        return store.load(name, catalog.handle(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"<Result of run {self.report.run_id}: {', '.join(self._names) or 'no free outputs'}>"
+
+    def location(self, name: str) -> str | None:
+        """Say where a persistent output is, without secrets; None for one in memory."""
+        return self._datasets.describe(name) if name in self.persistent else None
+
+    def close(self) -> None:
+        """Drop the values in memory now; persistent outputs can still be loaded."""
+        self._memory = None
+        if self._finalizer is not None:
+            self._finalizer()
+
+    def __enter__(self) -> Result:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

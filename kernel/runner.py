@@ -1,0 +1,178 @@
+"""Runs pipelines: the frame around the loop, from validation to the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from kernel import defaults
+from kernel.errors import KernelError
+from kernel.rules import OnFailure, Rules
+from kernel.sizing import check_workers
+
+if TYPE_CHECKING:
+    from kernel.datasets import Datasets
+    from kernel.hooks import Hooks, Listener
+    from kernel.pipeline import Pipeline
+    from kernel.result import Result
+    from kernel.specs.catalog import Catalog
+    from kernel.specs.executor import Executor
+
+__all__ = ["ParallelRunner", "Runner", "run"]
+
+class Runner:
+    """Runs pipelines on one executor; as a context manager it keeps the workers warm between runs.
+
+    `executor` and `catalog` name plugins (None: sequential, and the catalog that suits the executor); their own options
+    go into `executor_options` and `catalog_options`. `workers` is the most workers to use (None: as many as the pipeline
+    can use and this process has CPUs), `start_method` how a process executor makes them. `is_async` loads and saves the
+    datasets of a node in threads. `hooks` are listeners: objects, classes or modules with methods marked `hookimpl`;
+    those installed as plugins listen as well unless `plugins` is False or `no_plugins` names them. `on_failure` says
+    what else still runs when a node has failed, `death_retries` how often a node runs again whose worker died,
+    `grace_s` how many seconds running nodes get when the run is interrupted.
+
+    Raises ConfigError (a ValueError) for bad values, before any process is started.
+    """
+
+    def __init__(
+        self,
+        executor: str | None = None,
+        catalog: str | None = None,
+        *,
+        workers: int | None = None,
+        is_async: bool = False,
+        start_method: str | None = None,
+        hooks: Sequence[Any] = (),
+        on_failure: OnFailure = "stop",
+        death_retries: int = 1,
+        grace_s: float = 5.0,
+        executor_options: Mapping[str, Any] | None = None,
+        catalog_options: Mapping[str, Any] | None = None,
+        plugins: bool = True,
+        no_plugins: Sequence[str] = (),
+    ) -> None:
+        self.workers = check_workers(workers)
+        self.is_async = is_async
+        self.executor_name = executor or defaults.EXECUTOR
+        self.catalog_name = catalog
+        self._rules = Rules(on_failure, death_retries, grace_s)
+        self._executor_options = dict(executor_options or {})
+        if start_method is not None:
+            self._executor_options["start_method"] = start_method
+        self._catalog_options = dict(catalog_options or {})
+        self._given_hooks = tuple(hooks)
+        self._plugins = plugins
+        self._no_plugins = tuple(no_plugins)
+        self._executor: Executor | None = None
+        self._warm = False
+
+    def __enter__(self) -> Self:
+        self._warm = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers. The runner can be used again; results stay readable."""
+        self._warm = False
+        self._shutdown(cancel=False)
+
+    def _shutdown(self, *, cancel: bool) -> None:
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(cancel=cancel)
+
+    def run(
+        self,
+        pipeline: Pipeline,
+        datasets: Datasets | Mapping[str, Any] | None = None,
+        *,
+        only_missing_outputs: bool = False,
+        run_params: Mapping[str, Any] | None = None,
+        run_id: str | None = None,
+    ) -> Result:
+        """Run a pipeline and return the values of its free outputs.
+
+        `datasets` maps names to values, which are used as they are, or to `Dataset` objects; names that are not in it
+        live in memory. With `only_missing_outputs`, nodes whose outputs all exist are left out. `run_params` are told
+        to listeners; `run_id` names the run (None: made from the time).
+
+        Raises ValidationError before anything ran, NodeError (or its kind WorkerLost) when a node failed, Interrupted
+        when a signal ended the run. Errors of nodes carry `node`, `cause` and `resume`.
+        """
+        from kernel.lifecycle import Lifecycle  # noqa: PLC0415 - what a run needs is loaded when one starts
+
+        life = Lifecycle(self._hooks(), self._rules, run_params or {}, run_id, self.workers, is_async=self.is_async)
+        clean = False
+        try:
+            executor = self._get_executor()
+            result = life.run(pipeline, datasets, executor, self._new_catalog(executor), only_missing_outputs)
+            clean = True
+        except KernelError:
+            clean = True  # the loop ended in order, so the workers are idle and can serve the next run
+            raise
+        finally:
+            if not self._warm or not clean:
+                self._shutdown(cancel=not clean)
+        return result
+
+    def _hooks(self) -> Hooks:
+        from kernel.hooks import Hooks, Listener  # noqa: PLC0415
+
+        listeners: list[Listener] = []
+        if self._plugins:
+            from kernel.plugins import load_listeners  # noqa: PLC0415 - looking for plugins is not free
+
+            listeners += load_listeners(self._no_plugins)
+        for given in self._given_hooks:
+            listeners.append(given if isinstance(given, Listener) else Listener(_name_of(given), given))
+        return Hooks(listeners)
+
+    def _get_executor(self) -> Executor:
+        if self._executor is None:
+            from kernel.plugins import build, load_executor  # noqa: PLC0415
+
+            factory = load_executor(self.executor_name)
+            self._executor = build(factory, "executor", self.executor_name, self._executor_options)
+        return self._executor
+
+    def _new_catalog(self, executor: Executor) -> Catalog:
+        from kernel.plugins import build, load_catalog  # noqa: PLC0415
+
+        name = self.catalog_name or executor.default_catalog
+        catalog: Catalog = build(load_catalog(name), "catalog", name, self._catalog_options)
+        return catalog
+
+
+def _name_of(listener: object) -> str:
+    named = listener if hasattr(listener, "__name__") else type(listener)
+    return str(getattr(named, "__qualname__", None) or getattr(named, "__name__", repr(type(listener))))
+
+
+
+class ParallelRunner(Runner):
+    """The runner on worker processes that share memory.
+
+    `max_workers` is the most workers to use (None: as many as the pipeline can use and this process has CPUs);
+    `is_async` loads and saves the inputs and outputs of a node in threads. Raises ConfigError (a ValueError) for a
+    number that is not a positive integer.
+    """
+
+    def __init__(self, max_workers: int | None = None, is_async: bool = False, **options: Any) -> None:
+        super().__init__(defaults.PARALLEL_EXECUTOR, workers=max_workers, is_async=is_async, **options)
+
+
+def run(
+    pipeline: Pipeline,
+    datasets: Datasets | Mapping[str, Any] | None = None,
+    *,
+    only_missing_outputs: bool = False,
+    run_params: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    **options: Any,
+) -> Result:
+    """Run a pipeline once: `Runner(**options).run(pipeline, datasets, ...)`, its workers ended before it returns."""
+    return Runner(**options).run(
+        pipeline, datasets, only_missing_outputs=only_missing_outputs, run_params=run_params, run_id=run_id
+    )

@@ -1,0 +1,121 @@
+"""What a catalog is: it keeps the values that live in memory and says how they travel to workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kernel.datasets.dataset import CopyMode, Dataset
+from kernel.specs.markers import hookspec
+
+if TYPE_CHECKING:
+    from kernel.node import Node
+    from kernel.specs.executor import Reach
+
+__all__ = ["Catalog", "CopyMode", "Dataset", "DatasetHooks", "Handle", "Store"]
+
+#: Where a value is, as its catalog understands it; opaque to everybody else, and picklable.
+Handle = Any
+
+
+class Store(Protocol):
+    """The worker's half of a catalog. It is pickled into the program; `open` is called once in each worker.
+
+    In the runner's process the store that `Catalog.open` returned is open already.
+    """
+
+    def open(self, worker: int) -> None:
+        """Make ready in this process, which is worker number `worker` (from 0)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; called when the worker ends in good order or takes up another run."""
+        ...
+
+    def load(self, name: str, handle: Handle, last: bool = False) -> Any:
+        """Return a value that the caller may change freely and nobody else will see changed.
+
+        `last`: nobody loads this handle after this, and no retry will.
+        """
+        ...
+
+    def save(self, name: str, data: Any) -> Handle:
+        """Keep the value as it is now; what the caller does to it later is not seen by readers."""
+        ...
+
+    def size(self, handle: Handle) -> int:
+        """Say how many bytes the handle's value takes outside the handle itself; 0 when it travels inside it."""
+        ...
+
+    def discard(self, handle: Handle) -> None:
+        """Drop a value that this store saved and nobody was told about."""
+        ...
+
+
+class Catalog(Protocol):
+    """The runner's half, built as `factory(**options)`. It serves one run; each run gets a catalog of its own."""
+
+    def validate_catalog(
+        self, names: Sequence[str], values: Mapping[str, Any], reach: Reach, readers: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Raise one `ValidationError` with every dataset in memory that cannot reach the workers.
+
+        `names` are all datasets of the pipeline that live in memory, `values` those that have a value before the run
+        (free inputs), `readers` the names of the nodes that read each of those.
+        """
+        ...
+
+    def open(self, copy_modes: Mapping[str, CopyMode], reach: Reach, workers: int) -> Store:
+        """Set the manager datasets: make a shared place for the values in memory, reachable by `workers` workers.
+
+        `copy_modes` has the datasets for which the user chose one.
+        """
+        ...
+
+    def handle(self, name: str) -> Handle:
+        """Return the handle of a value that was adopted and not yet released."""
+        ...
+
+    def adopt(self, names: Iterable[str], handles: Iterable[Handle]) -> None:
+        """Take over what a worker, or the runner, saved; a handle that was there under the name is superseded."""
+        ...
+
+    def release(self, names: Iterable[str]) -> None:
+        """Drop values that nobody will read again."""
+        ...
+
+    def discard(self, handles: Iterable[Handle]) -> None:
+        """Drop values that were saved but are not wanted: of a stale attempt, or superseded."""
+        ...
+
+    def worker_lost(self, worker: int) -> None:
+        """Sweep what a dead worker left."""
+        ...
+
+    def settle(self, keep: Iterable[str]) -> None:
+        """The run is over and its workers are gone or idle: keep these values for the result, drop all else."""
+        ...
+
+    def close(self) -> None:
+        """Drop everything. May be called twice."""
+        ...
+
+
+class DatasetHooks:
+    """Hooks around the loading and saving of datasets, called in the worker for every dataset of a node."""
+
+    @hookspec
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
+        """Listen to a dataset that is about to be loaded for a node."""
+
+    @hookspec
+    def after_dataset_loaded(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Listen to a dataset that has been loaded for a node."""
+
+    @hookspec
+    def before_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Listen to a dataset that a node is about to save."""
+
+    @hookspec
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Listen to a dataset that a node has saved."""

@@ -1,0 +1,248 @@
+"""What comes back from an executor: outcomes in column batches, and what happens to workers meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+from attrs import define, field, frozen
+
+__all__ = [
+    "Event",
+    "Failure",
+    "Log",
+    "Outcome",
+    "Outcomes",
+    "Report",
+    "Row",
+    "State",
+    "WorkerDown",
+    "WorkerUp",
+]
+
+
+class State(IntEnum):
+    """What came of a turn."""
+
+    DONE = 0
+    #: Done, and its values are used inside the same task only: nothing was published.
+    DONE_LOCAL = 1
+    FAILED = 2
+    #: The worker died while it ran the turn, or before the result of the turn had left it.
+    LOST = 3
+    #: Not run because something it needs failed.
+    SKIPPED = 4
+    #: Taken back before it started: it left no trace and may simply be submitted again.
+    CANCELLED = 5
+
+
+@frozen
+class Failure:
+    """An error on its way from a worker to the runner: always picklable, whatever was raised.
+
+    `place` is where it happened (`load`, `hook`, `run`, `save`, `timeout`), `traceback` the user's frames as text, `pickled` the
+    exception itself where it survives pickling and rebuilding.
+    """
+
+    place: str
+    type_name: str
+    message: str
+    traceback: str = ""
+    pickled: bytes | None = None
+
+
+#: One turn's result as the worker makes it; several become the columns of an `Outcomes`:
+#: (index, handles, start, loaded, ran, end, bytes, failure or None, attempt, notes or None, confirm tokens or None).
+#: Times are seconds of `time.time()`'s clock; `bytes` counts what was published out of line.
+Row = tuple[
+    int,
+    Sequence[Any],
+    float,
+    float,
+    float,
+    float,
+    int,
+    Failure | None,
+    int,
+    Mapping[str, Any] | None,
+    Mapping[str, Any] | None,
+]
+
+
+@frozen
+class Report:
+    """What is known of one turn: who ran it, when, how long its parts took (seconds), what it noted."""
+
+    node: str
+    attempt: int
+    worker: int
+    state: State
+    start: float
+    loaded: float
+    ran: float
+    end: float
+    bytes: int = 0
+    notes: Mapping[str, Any] = field(factory=dict[str, Any])
+
+    @property
+    def load_s(self) -> float:
+        """Seconds spent on loading inputs."""
+        return self.loaded - self.start
+
+    @property
+    def run_s(self) -> float:
+        """Seconds spent in the node's function and in listeners."""
+        return self.ran - self.loaded
+
+    @property
+    def save_s(self) -> float:
+        """Seconds spent on saving outputs."""
+        return self.end - self.ran
+
+
+@define(eq=False)
+class Outcomes:
+    """A batch of outcomes of one worker, in columns; iterates as `Outcome` views, in the order they happened.
+
+    Columns that are mostly empty are mappings from the position in the batch: `failures`, `states` (where not DONE),
+    `attempts` (where not 1), `notes`, `tokens` (of datasets to confirm).
+    """
+
+    worker: int
+    index: Sequence[int]
+    handles: Sequence[Sequence[Any]]
+    start: Sequence[float]
+    loaded: Sequence[float]
+    ran: Sequence[float]
+    end: Sequence[float]
+    bytes: Sequence[int]
+    failures: Mapping[int, Failure] = field(factory=dict[int, Failure])
+    states: Mapping[int, State] = field(factory=dict[int, State])
+    attempts: Mapping[int, int] = field(factory=dict[int, int])
+    notes: Mapping[int, Mapping[str, Any]] = field(factory=dict[int, Mapping[str, Any]])
+    tokens: Mapping[int, Mapping[str, Any]] = field(factory=dict[int, Mapping[str, Any]])
+
+    @classmethod
+    def of_rows(cls, worker: int, rows: Sequence[Row]) -> Outcomes:
+        """Turn rows, as `kernel.worker` makes them, into columns."""
+        index, handles, start, loaded, ran, end, sizes, failures, attempts, notes, tokens = zip(*rows, strict=True)
+        failed = {at: failure for at, failure in enumerate(failures) if failure is not None}
+        return cls(
+            worker,
+            index,
+            handles,
+            start,
+            loaded,
+            ran,
+            end,
+            sizes,
+            failed,
+            dict.fromkeys(failed, State.FAILED),
+            {at: attempt for at, attempt in enumerate(attempts) if attempt != 1},
+            {at: note for at, note in enumerate(notes) if note},
+            {at: token for at, token in enumerate(tokens) if token},
+        )
+
+    @classmethod
+    def without_result(
+        cls,
+        worker: int,
+        index: Sequence[int],
+        state: State,
+        *,
+        failure: Failure | None = None,
+        attempt: int = 1,
+    ) -> Outcomes:
+        """Make a batch for turns that brought nothing back: lost, cancelled, timed out."""
+        count = len(index)
+        zeros = (0.0,) * count
+        failures = dict.fromkeys(range(count), failure) if failure is not None else {}
+        attempts = dict.fromkeys(range(count), attempt) if attempt != 1 else {}
+        states = dict.fromkeys(range(count), state)
+        return cls(worker, index, ((),) * count, zeros, zeros, zeros, zeros, (0,) * count, failures, states, attempts)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return (Outcome(self, at) for at in range(len(self.index)))
+
+
+@frozen
+class Outcome:
+    """What came of one turn: a view of one position of a batch."""
+
+    batch: Outcomes
+    at: int
+
+    @property
+    def index(self) -> int:
+        """The node's position in the plan."""
+        return self.batch.index[self.at]
+
+    @property
+    def attempt(self) -> int:
+        """Which try this was, from 1."""
+        return self.batch.attempts.get(self.at, 1)
+
+    @property
+    def state(self) -> State:
+        """What came of it."""
+        return self.batch.states.get(self.at, State.DONE)
+
+    @property
+    def handles(self) -> Sequence[Any]:
+        """One handle for each output, in order; empty unless it is done."""
+        return self.batch.handles[self.at]
+
+    @property
+    def failure(self) -> Failure | None:
+        """What went wrong, if anything did."""
+        return self.batch.failures.get(self.at)
+
+    def report(self, node: str) -> Report:
+        """Build the report; `node` is the node's name, which travels once per run and not with each outcome."""
+        batch, at = self.batch, self.at
+        return Report(
+            node,
+            self.attempt,
+            batch.worker,
+            self.state,
+            batch.start[at],
+            batch.loaded[at],
+            batch.ran[at],
+            batch.end[at],
+            batch.bytes[at],
+            batch.notes.get(at, {}),
+        )
+
+
+@frozen
+class WorkerUp:
+    """A worker is there and ready: its number, its process (0: the runner's own)."""
+
+    worker: int
+    pid: int = 0
+
+
+@frozen
+class WorkerDown:
+    """A worker is gone. `how` says its end in words; `index` is the node it was running, if any."""
+
+    worker: int
+    pid: int
+    how: str
+    index: int | None = None
+
+
+@frozen
+class Log:
+    """A log record of a worker, as the arguments of `logging.makeLogRecord`."""
+
+    worker: int
+    record: Mapping[str, Any]
+
+
+Event = Outcomes | WorkerUp | WorkerDown | Log
+Events = Iterable[Event]

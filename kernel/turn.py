@@ -1,0 +1,262 @@
+"""The parts of one node's turn: load its inputs, call its function, save its outputs, each with its hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from kernel.datasets.access import load as load_dataset
+from kernel.datasets.access import save as save_dataset
+from kernel.errors import DatasetError, HookError
+from kernel.node.calling import bind_inputs, unpack_outputs
+
+if TYPE_CHECKING:
+    from kernel.datasets import Dataset
+    from kernel.node.calling import DeclaredNames
+    from kernel.specs.tasks import NodeDetails
+    from kernel.worker import Worker
+
+__all__ = ["Turn", "TurnCatalog", "names_of"]
+
+
+def names_of(declared: DeclaredNames) -> Sequence[str]:
+    """List the dataset names of one side of a node, in order."""
+    if type(declared) is str:
+        return (declared,)
+    if declared is None:
+        return ()
+    return tuple(declared.values()) if isinstance(declared, Mapping) else declared
+
+
+@frozen
+class TurnCatalog:
+    """What node hooks get as `catalog`: the inputs of this node and the persistent datasets of the run; read only."""
+
+    _values: Mapping[str, Any]
+    _dataset: Callable[[str], Dataset]
+    _declared: Mapping[str, Any]
+
+    def load(self, name: str) -> Any:
+        """Return an input as the node gets it, or load a persistent dataset. Raises DatasetError for other names."""
+        if name in self._values:
+            return self._values[name]
+        if name in self._declared:
+            return load_dataset(name, self._dataset(name))
+        raise DatasetError(f"{name}: a listener to a node sees the node's inputs and the persistent datasets only")
+
+    def exists(self, name: str) -> bool:
+        """Say whether `load` would find something."""
+        return name in self._values or (name in self._declared and self._dataset(name).exists())
+
+    def keys(self) -> Sequence[str]:
+        """List the names that can be asked for."""
+        return sorted({*self._values, *self._declared})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values or name in self._declared
+
+
+class Turn:
+    """One try of one node; `place` says which part it is in."""
+
+    __slots__ = ("_made", "details", "index", "inputs", "outputs", "place", "tokens", "worker")
+
+    def __init__(self, worker: Worker, index: int, details: NodeDetails) -> None:
+        self.worker = worker
+        self.index = index
+        self.details = details
+        self.inputs = names_of(worker.program.inputs[index])
+        self.outputs = names_of(worker.program.outputs[index])
+        self.place = "load"
+        self._made: dict[str, Any] = {}
+        self.tokens: dict[str, Any] | None = None
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    def load(self, handles: Sequence[Any], last: int) -> list[Any]:
+        """Load every input in order; `handles` are those of the inputs made in this run, `last` as in `Turn`."""
+        program = self.worker.program
+        free, datasets = program.free, program.datasets
+        wanted: list[tuple[str, Any, bool]] = []
+        at = 0
+        for name in self.inputs:
+            if name in free:
+                wanted.append((name, free[name], False))
+            elif name in datasets:
+                wanted.append((name, None, False))
+            else:
+                wanted.append((name, handles[at], bool(last >> at & 1)))
+                at += 1
+        if program.is_async and wanted:
+            values = self.worker.in_threads(self._load_one, wanted)
+        else:
+            values = [self._load_one(*each) for each in wanted]
+        if self.details.confirms:
+            self.tokens = {name: self._token(name) for name in self.details.confirms}
+        return values
+
+    def _load_one(self, name: str, handle: Any, last: bool) -> Any:
+        worker = self.worker
+        hooks = worker.hooks
+        if hooks.before_dataset_loaded is not None:
+            hooks.before_dataset_loaded(dataset_name=name, node=worker.node(self.index))
+        if name in worker.program.datasets:
+            dataset = worker.dataset(name)
+            if name in worker.written_elsewhere:
+                dataset.release()
+            value = load_dataset(name, dataset)
+        else:
+            value = worker.program.store.load(name, handle, last)
+        if hooks.after_dataset_loaded is not None:
+            hooks.after_dataset_loaded(dataset_name=name, data=value, node=worker.node(self.index))
+        return value
+
+    def _token(self, name: str) -> Any:
+        return self.worker.dataset(name).confirm_token() if name in self.worker.program.datasets else None
+
+    # -- the function ---------------------------------------------------------------------------------------------
+
+    def call(self, values: list[Any]) -> Sequence[Any]:
+        """Run the function on loaded inputs; return its outputs in order."""
+        if self.worker.hooks.before_node_run is not None:
+            values = self._replaced(values)
+        self.place = "run"
+        program, index = self.worker.program, self.index
+        try:
+            args, kwargs = bind_inputs(program.inputs[index], values)
+            result = program.functions[program.which[index]](*args, **kwargs)
+            outputs = unpack_outputs(program.names[index], program.outputs[index], result)
+        except BaseException as error:
+            self._tell_error(error, values)
+            raise
+        self._tell_ran(values, outputs)
+        self.place = "save"
+        return outputs
+
+    def run_generator(self, values: list[Any]) -> None:
+        """Run a generator function: save each chunk as it comes; the last chunk of a value in memory stays."""
+        if self.worker.hooks.before_node_run is not None:
+            values = self._replaced(values)
+        self.place = "run"
+        program, index = self.worker.program, self.index
+        name, declared = program.names[index], program.outputs[index]
+        chunks = 0
+        try:
+            args, kwargs = bind_inputs(program.inputs[index], values)
+            for item in program.functions[program.which[index]](*args, **kwargs):
+                outputs = unpack_outputs(name, declared, item)
+                if not chunks:
+                    self._tell_ran(values, outputs)
+                chunks += 1
+                superseded, self._made = self._made, {}
+                self.place = "save"
+                self.save(outputs)
+                for handle in superseded.values():
+                    program.store.discard(handle)
+                self.place = "run"
+            if not chunks and self.outputs:
+                raise ValueError(f"node {name!r} is a generator that yielded nothing, so its outputs were never made")
+        except BaseException as error:
+            if self.place == "run" and not isinstance(error, HookError):
+                self._tell_error(error, values)
+            raise
+
+    def _replaced(self, values: list[Any]) -> list[Any]:
+        """Ask listeners before the node runs; what they return replaces inputs, in this turn only."""
+        self.place = "hook"
+        before = self.worker.hooks.before_node_run
+        assert before is not None
+        inputs = dict(zip(self.inputs, values, strict=True))
+        results = before(
+            node=self.worker.node(self.index),
+            catalog=self._catalog(inputs),
+            inputs=dict(inputs),
+            is_async=self.worker.program.is_async,
+            run_id=self.worker.program.run_id,
+        )
+        replaced = self.worker.hooks.merge_inputs(results, self.worker.program.names[self.index])
+        unknown = sorted(replaced.keys() - inputs.keys())
+        if unknown:
+            raise ValueError(
+                f"a listener to 'before_node_run' returned {', '.join(map(repr, unknown))}, which is no input of node "
+                f"{self.worker.program.names[self.index]!r}; its inputs are {', '.join(map(repr, self.inputs))}"
+            )
+        return [replaced.get(name, value) for name, value in zip(self.inputs, values, strict=True)]
+
+    def _catalog(self, inputs: Mapping[str, Any]) -> TurnCatalog:
+        return TurnCatalog(inputs, self.worker.dataset, self.worker.program.datasets)
+
+    def _tell_ran(self, values: Sequence[Any], outputs: Sequence[Any]) -> None:
+        after = self.worker.hooks.after_node_run
+        if after is None:
+            return
+        inputs = dict(zip(self.inputs, values, strict=True))
+        after(
+            node=self.worker.node(self.index),
+            catalog=self._catalog(inputs),
+            inputs=inputs,
+            outputs=dict(zip(self.outputs, outputs, strict=True)),
+            is_async=self.worker.program.is_async,
+            run_id=self.worker.program.run_id,
+        )
+
+    def _tell_error(self, error: BaseException, values: Sequence[Any]) -> None:
+        tell = self.worker.hooks.on_node_error
+        if tell is None:
+            return
+        inputs = dict(zip(self.inputs, values, strict=True))
+        try:
+            tell(
+                error=error,
+                node=self.worker.node(self.index),
+                catalog=self._catalog(inputs),
+                inputs=inputs,
+                is_async=self.worker.program.is_async,
+                run_id=self.worker.program.run_id,
+            )
+        except HookError as second:  # a listener on the error path may never mask the node's own error
+            error.add_note(str(second))
+
+    # -- outputs --------------------------------------------------------------------------------------------------
+
+    def save(self, outputs: Sequence[Any]) -> None:
+        """Save every output, in order; asynchronously all at once where the run says so."""
+        if self.worker.program.is_async:
+            for name, data in zip(self.outputs, outputs, strict=True):
+                self._tell_saving(name, data)
+            self.worker.in_threads(self._save_one, list(zip(self.outputs, outputs, strict=True)))
+            return
+        for name, data in zip(self.outputs, outputs, strict=True):
+            self._tell_saving(name, data)
+            self._save_one(name, data)
+
+    def _tell_saving(self, name: str, data: Any) -> None:
+        worker = self.worker
+        if worker.hooks.before_dataset_saved is not None:
+            worker.hooks.before_dataset_saved(dataset_name=name, data=data, node=worker.node(self.index))
+
+    def _save_one(self, name: str, data: Any) -> None:
+        worker = self.worker
+        program = worker.program
+        if name in program.datasets:
+            save_dataset(name, worker.dataset(name), data)
+        elif data is None:
+            raise DatasetError(f"{name}: None was to be saved; a node that makes nothing declares no output")
+        else:
+            self._made[name] = program.store.save(name, data)
+        if worker.hooks.after_dataset_saved is not None:
+            worker.hooks.after_dataset_saved(dataset_name=name, data=data, node=worker.node(self.index))
+
+    def saved(self) -> tuple[list[Any], int]:
+        """Return a handle for each output in memory, in order, and the bytes they take outside of the handles."""
+        handles = [self._made[name] for name in self.outputs if name in self._made]
+        return handles, sum(map(self.worker.program.store.size, handles))
+
+    def drop_saved(self) -> None:
+        """Give back what this try saved: it failed, so nobody will be told of its values."""
+        made, self._made = self._made, {}
+        for handle in made.values():
+            self.worker.program.store.discard(handle)
+        self.tokens = None

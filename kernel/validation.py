@@ -1,0 +1,173 @@
+"""What makes a run impossible, found before anything runs: every complaint about nodes and datasets in one error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kernel.errors import ValidationError
+from kernel.node.names import base_name
+from kernel.specs.executor import Reach
+
+if TYPE_CHECKING:
+    from kernel.datasets import Dataset, Datasets
+    from kernel.pipeline import Pipeline
+    from kernel.specs.catalog import Catalog
+    from kernel.specs.executor import Capabilities, Executor
+
+__all__ = ["validate"]
+
+
+def validate(
+    pipeline: Pipeline, datasets: Datasets, executor: Executor, catalog: Catalog, *, is_async: bool
+) -> None:
+    """Raise one `ValidationError` with all that is wrong; a wrong input comes before what follows from it."""
+    plan = pipeline.plan
+    names = sorted({*plan.load_counts, *plan.made})
+    problems = _missing_inputs(pipeline, datasets)
+    problems += datasets.check(names)
+    problems += _transcoded_in_memory(names, datasets)
+    problems += _confirms(pipeline, datasets)
+    reach = executor.capabilities.reach
+    problems += _datasets_out_of_reach(names, datasets, reach)
+    in_memory = [name for name in names if not datasets.is_persistent(name)]
+    values = {name: datasets.value(name) for name in plan.free_inputs if datasets.has_value(name)}
+    readers = _readers(pipeline, values)
+    problems += _complaints(lambda: catalog.validate_catalog(in_memory, values, reach, readers))
+    problems += _policies(pipeline, executor.capabilities)
+    problems += _generators(pipeline) if is_async else []
+    problems += _complaints(lambda: executor.validate_nodes(plan.nodes))
+    if problems:
+        raise ValidationError(dict.fromkeys(problems))
+
+
+def _complaints(check: Callable[[], None]) -> Sequence[str]:
+    try:
+        check()
+    except ValidationError as error:
+        return error.problems
+    return ()
+
+
+def _readers(pipeline: Pipeline, names: Mapping[str, Any]) -> dict[str, list[str]]:
+    readers: dict[str, list[str]] = {name: [] for name in names}
+    for node in pipeline.plan.nodes:
+        for name in node.inputs:
+            if name in readers:
+                readers[name].append(node.name)
+    return readers
+
+
+def _missing_inputs(pipeline: Pipeline, datasets: Datasets) -> list[str]:
+    plan = pipeline.plan
+    missing = [name for name in plan.free_inputs if not datasets.is_persistent(name) and not datasets.has_value(name)]
+    readers = _readers(pipeline, dict.fromkeys(missing))
+    return [
+        f"dataset {name!r}, an input of {_some(readers[name])}, is neither given nor declared nor made by a node"
+        f"{_similar(name, datasets, plan.made)}"
+        for name in missing
+    ]
+
+
+def _some(nodes: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in nodes[:3])
+    more = f" and {len(nodes) - 3} more" if len(nodes) > 3 else ""  # noqa: PLR2004 - three names fit on a line
+    return f"node{'s' if len(nodes) > 1 else ''} {shown}{more}"
+
+
+def _similar(name: str, datasets: Datasets, made: Mapping[str, int]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
+
+    close = get_close_matches(name, [*datasets.names(), *made], 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _transcoded_in_memory(names: Sequence[str], datasets: Datasets) -> list[str]:
+    return [
+        f"dataset {name!r} is transcoded, so it has to be declared as a persistent dataset: {base_name(name)!r} in "
+        f"another form can only be read from where it was saved"
+        for name in names
+        if "@" in name and not datasets.is_persistent(name)
+    ]
+
+
+def _confirms(pipeline: Pipeline, datasets: Datasets) -> list[str]:
+    from kernel.datasets import Dataset  # noqa: PLC0415 - most pipelines confirm nothing
+
+    problems: list[str] = []
+    for node in pipeline.plan.nodes:
+        for name in node.confirms:
+            if not datasets.is_persistent(name):
+                problems.append(f"node {node.name!r} confirms {name!r}, which is not a declared persistent dataset")
+                continue
+            dataset = _dataset(name, datasets)
+            if dataset is not None and type(dataset).confirm is Dataset.confirm:
+                problems.append(
+                    f"node {node.name!r} confirms {name!r}, but a {type(dataset).__name__} keeps no checkpoint"
+                )
+    return problems
+
+
+def _dataset(name: str, datasets: Datasets) -> Dataset | None:
+    try:
+        return datasets[name]
+    except Exception:  # what cannot be built is named by `Datasets.check` already
+        return None
+
+
+def _datasets_out_of_reach(names: Sequence[str], datasets: Datasets, reach: Reach) -> list[str]:
+    """Find persistent datasets that cannot be used in another process."""
+    if reach == Reach.THREAD:
+        return []
+    problems: list[str] = []
+    for name in names:
+        if not datasets.is_persistent(name):
+            continue
+        dataset = _dataset(name, datasets)
+        if dataset is not None and dataset.single_process:
+            problems.append(
+                f"dataset {name!r} ({type(dataset).__name__}) can be used in one process only; "
+                f"run with the executor 'threads' or 'sequential'"
+            )
+            continue
+        cause = _unserialisable(datasets.builder(name)) if dataset is not None else None
+        if cause:
+            problems.append(
+                f"dataset {name!r} cannot be sent to another process: {cause}; give it by its configuration, "
+                f"or run with the executor 'threads' or 'sequential'"
+            )
+    return problems
+
+
+def _unserialisable(value: object) -> str | None:
+    import cloudpickle  # noqa: PLC0415 - runs in one process never need it
+
+    try:
+        cloudpickle.dumps(value, 5)
+    except Exception as error:  # whatever a type's pickling raises is the reason
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _policies(pipeline: Pipeline, capabilities: Capabilities) -> list[str]:
+    """Refuse what a node asks for and this executor does not give: a limit that is not kept is worse than none."""
+    problems: list[str] = []
+    for node in pipeline.plan.nodes:
+        policy = node.policy
+        if policy.timeout is not None and not capabilities.kill:
+            problems.append(
+                f"node {node.name!r} has a timeout, but this executor cannot stop a running node; use 'process_pool'"
+            )
+        for what in ("resources", "executor", "fresh_process"):
+            if getattr(policy, what) and what not in capabilities.policies:
+                problems.append(f"node {node.name!r} asks for {what!r}, which this executor does not offer")
+    return problems
+
+
+def _generators(pipeline: Pipeline) -> list[str]:
+    return [
+        f"node {node.name!r} is a generator: its chunks are saved as they come, so it cannot run with asynchronous "
+        f"loading and saving; run without --async"
+        for node in pipeline.plan.nodes
+        if node.is_generator
+    ]

@@ -1,0 +1,150 @@
+"""The control segment: one page table of words for each worker's slot, each word written by one process at a time.
+
+There are no atomic operations in Python, so nothing here needs any. A lease is written and cleared by the process that
+holds the mapping and read by the runner's. A cell of the mailbox is filled by the runner's process when it is zero and
+zeroed by the owner of the arena when it is not. A lease is written before the outcome of the turn that loaded it is
+sent, so that who has the outcome sees the lease.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from kernel_shared_memory import system
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["LEASES", "Range", "Slot", "locked", "map_control", "map_slot", "size_of"]
+
+#: First grain and number of grains of a part of an arena.
+Range = tuple[int, int]
+
+#: Words of 8 bytes in a slot: the header, the mailbox, then two words for each lease.
+_MAIL = 512
+_LEASE_WORDS = 1024
+_WORDS = 3072
+#: How many mappings a process can have leased at once; beyond that a load copies.
+LEASES = (_WORDS - _LEASE_WORDS) // 2
+_NO_MAIL = bytes(8 * (_LEASE_WORDS - _MAIL))
+# The header's words.
+_PID, _TOP, _SERIAL, _HIGH = range(4)
+#: A lease's first word has the arena, from 1, above this bit and the grain below.
+_ARENA_BIT = 40
+#: A mailbox cell has the number of grains above this bit and the first grain below.
+_COUNT_BIT = 32
+
+
+def size_of(slots: int) -> int:
+    """Return the bytes that a control segment for this many slots takes."""
+    return slots * _WORDS * 8
+
+
+class Slot:
+    """What the runner's process and the process in this slot tell each other."""
+
+    def __init__(self, words: memoryview) -> None:
+        self._words = words
+        self._mail = words[_MAIL:_LEASE_WORDS]
+        self._leases = words[_LEASE_WORDS:]
+        self._next_cell = 0
+
+    @property
+    def pid(self) -> int:
+        """The process in this slot; 0: none yet, or it is known to be gone."""
+        return self._words[_PID]
+
+    @property
+    def top(self) -> int:
+        """The first grain of the slot's arena that was never used."""
+        return self._words[_TOP]
+
+    @top.setter
+    def top(self, grain: int) -> None:
+        self._words[_TOP] = grain
+
+    @property
+    def serial(self) -> int:
+        """The number of the last block that was written to the slot's arena."""
+        return self._words[_SERIAL]
+
+    def next_serial(self) -> int:
+        """Return a number that no block of this arena ever had; for its owner."""
+        self._words[_SERIAL] += 1
+        return self._words[_SERIAL]
+
+    def take_over(self, pid: int) -> None:
+        """Enter a process; what the one before it leased is void, as that process is gone."""
+        self.clear_leases()
+        self._words[_PID] = pid
+
+    def post(self, part: Range) -> bool:
+        """Give a part of the arena back to its owner; False when its mailbox is full. For the runner's process."""
+        cells = len(self._mail)
+        for step in range(cells):
+            cell = (self._next_cell + step) % cells
+            if not self._mail[cell]:
+                self._mail[cell] = part[1] << _COUNT_BIT | part[0]
+                self._next_cell = cell + 1
+                return True
+        return False
+
+    def take_mail(self) -> list[Range]:
+        """Return the parts that were given back; for the arena's owner."""
+        if self._mail.tobytes() == _NO_MAIL:
+            return []
+        parts: list[Range] = []
+        for cell, word in enumerate(self._mail.tolist()):
+            if word:
+                self._mail[cell] = 0
+                parts.append((word & ((1 << _COUNT_BIT) - 1), word >> _COUNT_BIT))
+        return parts
+
+    def write_lease(self, index: int, arena: int, part: Range) -> None:
+        """Note that this process has a mapping of this part of an arena; for the process in the slot."""
+        self._leases[2 * index + 1] = part[1]
+        self._leases[2 * index] = (arena + 1) << _ARENA_BIT | part[0]
+        if index >= self._words[_HIGH]:
+            self._words[_HIGH] = index + 1
+
+    def clear_lease(self, index: int) -> None:
+        """Note that the mapping is gone."""
+        self._leases[2 * index] = 0
+
+    def leases(self) -> list[tuple[int, Range]]:
+        """Return arena and part of each mapping that the process in the slot has."""
+        words = self._leases[: 2 * self._words[_HIGH]].tolist()
+        mask = (1 << _ARENA_BIT) - 1
+        pairs = zip(words[::2], words[1::2], strict=True)
+        return [((key >> _ARENA_BIT) - 1, (key & mask, count)) for key, count in pairs if key]
+
+    def clear_leases(self) -> None:
+        """Void all leases; the process that held them must be gone."""
+        for index in range(self._words[_HIGH]):
+            self._leases[2 * index] = 0
+        self._words[_HIGH] = 0
+        self._words[_PID] = 0
+
+
+def map_slot(control: memoryview, number: int) -> Slot:
+    """Return the slot of that number in a mapped control segment."""
+    return Slot(control.cast("Q")[number * _WORDS : (number + 1) * _WORDS])
+
+
+def map_control(fd: int, slots: int) -> memoryview:
+    """Map a control segment."""
+    return system.map_shared(fd, size_of(slots))
+
+
+@contextmanager
+def locked(fd: int, number: int) -> Generator[None]:
+    """Keep other processes from taking a slot over, or from clearing it, meanwhile."""
+    start = number * _WORDS * 8
+    fcntl.lockf(fd, fcntl.LOCK_EX, 1, start, os.SEEK_SET)
+    try:
+        yield
+    finally:
+        fcntl.lockf(fd, fcntl.LOCK_UN, 1, start, os.SEEK_SET)

@@ -1,0 +1,88 @@
+"""Segments as files in a directory of this run, whose owner holds a lock; who finds one without owner sweeps it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from kernel_shared_memory.segment import Segment
+
+__all__ = ["DirectoryPlace", "default_folder"]
+
+_OWNER = "owner"
+#: A directory without an owner file is being made, or its maker died then: after this many seconds, the latter.
+_UNOWNED_FOR = 3600.0
+
+
+def default_folder() -> Path:
+    """Return the system's folder for shared memory if this user can write there, else the one for temporary files."""
+    shared = Path("/dev/shm")  # noqa: S108 - the directories in it are made by mkdtemp
+    return shared if os.access(shared, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+
+
+class DirectoryPlace:
+    """A directory, mode 0700, in `folder`; making one sweeps those that dead runs of this user left there.
+
+    Raises `OSError` when the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        prefix = f"kernel-{os.getuid()}-"
+        _sweep(folder, prefix)
+        self._path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+        self._pid = os.getpid()
+        # Locked before it has its name: an owner file that can be locked has lost its owner.
+        draft = self._path / f"{_OWNER}.new"
+        self._owner: int | None = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._owner, fcntl.LOCK_EX)
+        draft.rename(self._path / _OWNER)
+
+    def create(self, name: str, size: int) -> Segment:
+        """Make a segment that takes no memory until it is written to; raises `OSError`."""
+        path = self._path / name
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(fd, size)
+        except OSError:
+            os.close(fd)
+            raise
+        return Segment(fd, str(path), size)
+
+    def describe(self) -> str:
+        """Say where segments are, for messages."""
+        return str(self._path.parent)
+
+    def close(self) -> None:
+        """Remove the directory; the mappings of processes stay valid until they end."""
+        if self._owner is None or os.getpid() != self._pid:
+            return
+        shutil.rmtree(self._path, ignore_errors=True)
+        os.close(self._owner)
+        self._owner = None
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    # Another run may sweep or end at the same moment: what is gone already needs no sweeping.
+    for path in folder.glob(f"{prefix}*"):
+        with contextlib.suppress(OSError):
+            if not path.is_symlink() and path.stat().st_uid == os.getuid() and _is_abandoned(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        owner = os.open(path / _OWNER, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return time.time() - path.stat().st_mtime > _UNOWNED_FOR
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(owner)
+    return True

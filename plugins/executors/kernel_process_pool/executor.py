@@ -1,0 +1,151 @@
+"""The runner's side of the pool: one loop over the streams of all workers and the news of their ends."""
+
+from __future__ import annotations
+
+import os
+import selectors
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from kernel.errors import ValidationError
+from kernel.specs.events import Event, Outcomes, State
+from kernel.specs.executor import Capabilities, Reach
+from kernel_process_pool.crew import Crew
+from kernel_process_pool.dispatch import Dispatch
+from kernel_process_pool.methods import choose_method
+from kernel_process_pool.travel import dumps, obstacle
+
+if TYPE_CHECKING:
+    from kernel.node import Node
+    from kernel.specs.tasks import Program, Tasks
+
+__all__ = ["ProcessPoolExecutor"]
+
+
+class ProcessPoolExecutor:
+    """Worker processes on this machine. `start_method` is fork, spawn or forkserver.
+
+    None: what the variable KERNEL_MP_CONTEXT says, else forkserver. Raises ConfigError for an unknown method.
+    """
+
+    capabilities = Capabilities(reach=Reach.PROCESS, kill=True)
+    default_catalog = "shared_memory"
+
+    def __init__(self, start_method: str | None = None) -> None:
+        self._method = choose_method(start_method)
+        self._dispatch = Dispatch()
+        self._crew: Crew | None = None
+        self._selector: selectors.BaseSelector
+        self._woken = self._wake = -1
+        self._limit = 0
+        self._events: list[Event] = []
+
+    def validate_nodes(self, nodes: Sequence[Node]) -> None:
+        """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
+        problems: list[str] = []
+        causes: dict[int, str | None] = {}
+        for node in nodes:
+            key = id(node.func)
+            if key not in causes:
+                causes[key] = obstacle(node.func)
+            if causes[key]:
+                problems.append(
+                    f"node {node.name!r} cannot be sent to another process: {causes[key]}; "
+                    f"run with the executor 'threads' or 'sequential'"
+                )
+        if problems:
+            raise ValidationError(problems)
+
+    def start(self, program: Program, workers: int) -> int:
+        """Make ready for a run; workers are made as turns come in, and kept for the next run."""
+        if self._crew is not None and self._crew.size < workers:
+            self.shutdown()
+        if self._crew is None:
+            self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            self._selector = selectors.DefaultSelector()
+            self._selector.register(self._woken, selectors.EVENT_READ, self)
+            modules = (*_OWN_MODULES, type(program.store).__module__, *program.modules)
+            self._crew = Crew(self._method, workers, modules, self._selector, self._dispatch)
+        self._events.clear()
+        self._limit = workers
+        self._dispatch.begin(program)
+        self._crew.begin(dumps(program.for_travel()))
+        self._crew.grow(1)
+        return workers
+
+    def submit(self, tasks: Tasks) -> None:
+        """Queue turns and send what can be sent now."""
+        self._dispatch.add(tasks)
+        self._feed()
+
+    def _feed(self) -> None:
+        crew = self._crew
+        assert crew is not None
+        idle = sum(not link.sent for link in crew.links.values())
+        if len(self._dispatch) > idle:
+            crew.grow(min(self._limit, len(crew.links) + len(self._dispatch) - idle))
+        able = [link for link in crew.links.values() if link.ended_for is None and link.number < self._limit]
+        self._dispatch.hand_out(able)
+        crew.watch_unsent()
+
+    def wait(self, timeout: float | None = None) -> Sequence[Event]:
+        """Return all events that are in, waiting for the first."""
+        crew = self._crew
+        assert crew is not None
+        until = None if timeout is None else monotonic() + timeout
+        woken = False
+        while not self._events and not woken:
+            patience = _time_to(until, crew.next_deadline())
+            for key, mask in self._selector.select(patience):
+                if key.data is self:
+                    woken = bool(os.read(self._woken, 4096))
+                else:
+                    self._events += crew.on_ready(key, mask)
+            crew.stop_overdue()
+            self._feed()
+            if until is not None and monotonic() >= until:
+                break
+        events, self._events = self._events, []
+        return events
+
+    def wake(self) -> None:
+        """Make `wait` return."""
+        if self._crew is not None:
+            os.write(self._wake, b"!")
+
+    def cancel(self, *, kill: bool) -> None:
+        """Take back what has not started; with `kill`, interrupt what runs."""
+        taken = [turn.index for turn in self._dispatch.clear()]
+        if taken:
+            self._events.append(Outcomes.without_result(0, taken, State.CANCELLED))
+        if self._crew is None:
+            return
+        for link in self._crew.links.values():
+            link.take_back()
+        if kill:
+            self._crew.interrupt()
+
+    def capacity(self) -> Mapping[str, float]:
+        """Offer one CPU to a node: workers run one at a time."""
+        return {"cpu": 1.0}
+
+    def shutdown(self, *, cancel: bool = False) -> None:
+        """End the workers; with `cancel`, at once."""
+        crew, self._crew = self._crew, None
+        if crew is None:
+            return
+        crew.close(cancel=cancel)
+        self._selector.close()
+        os.close(self._woken)
+        os.close(self._wake)
+
+
+#: What every worker needs: loaded once, by whoever makes them.
+_OWN_MODULES = ("kernel_process_pool.child",)
+
+
+def _time_to(*moments: float | None) -> float | None:
+    """Return the seconds until the first of these moments of the monotonic clock; None when there is none."""
+    given = [moment for moment in moments if moment is not None]
+    return max(0.0, min(given) - monotonic()) if given else None

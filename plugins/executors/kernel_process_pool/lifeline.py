@@ -1,0 +1,33 @@
+"""Ties a process's life to its parent's, so that nothing goes on running when the runner is gone."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+__all__ = ["die_with_parent", "open_process"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the system kill this process when its parent, process `parent`, ends (Linux; elsewhere the stream's end does).
+
+    The signal comes when the parent's *thread* that made this process ends, so parents make workers from a thread that
+    lives as long as they do.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the call: the signal will never come
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def open_process(pid: int) -> int | None:
+    """Return a descriptor that becomes readable when the process ends; None where the system has none."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not Linux, or an old or restricted one
+        return None

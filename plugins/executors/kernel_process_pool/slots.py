@@ -1,0 +1,105 @@
+"""Shared words of each worker: what it runs, how far it is, up to where it must drop what was sent.
+
+The runner reads them when a worker has died: they name the node that was running, and tell what had finished from what
+had not started. Each word has one writer, and an aligned eight-byte store is never torn.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+
+__all__ = ["NOTHING", "Slot", "Slots"]
+
+_STARTED, _DONE, _NODE, _DROP = range(4)
+#: Words to a slot: a cache line of its own for each worker.
+_WIDTH = 8
+#: No node is running.
+NOTHING = -1
+
+
+class Slot:
+    """One worker's words. `started` and `done` count turns, `node` is the one that runs, `drop` a count of turns."""
+
+    def __init__(self, words: memoryview, number: int) -> None:
+        self._words = words
+        self._base = number * _WIDTH
+
+    def reset(self) -> None:
+        """Make ready for a new process."""
+        for at in (_STARTED, _DONE, _DROP):
+            self._words[self._base + at] = 0
+        self._words[self._base + _NODE] = NOTHING
+
+    def start(self, count: int, node: int) -> None:
+        """Say that turn number `count` starts (worker)."""
+        self._words[self._base + _NODE] = node
+        self._words[self._base + _STARTED] = count
+
+    def finish(self, count: int) -> None:
+        """Say that turn number `count` has run (worker)."""
+        self._words[self._base + _DONE] = count
+
+    @property
+    def started(self) -> int:
+        """How many turns this process has started."""
+        return int(self._words[self._base + _STARTED])
+
+    @property
+    def done(self) -> int:
+        """How many turns this process has run."""
+        return int(self._words[self._base + _DONE])
+
+    @property
+    def node(self) -> int:
+        """The node of the turn that was started last."""
+        return int(self._words[self._base + _NODE])
+
+    @property
+    def drop(self) -> int:
+        """Turns up to this count that have not started are to be dropped."""
+        return int(self._words[self._base + _DROP])
+
+    @drop.setter
+    def drop(self, count: int) -> None:
+        self._words[self._base + _DROP] = count
+
+
+class Slots:
+    """The shared memory of all slots. Its descriptor is handed to each worker; the memory has no name to clean up."""
+
+    def __init__(self, count: int) -> None:
+        size = -(-count * _WIDTH * 8 // mmap.PAGESIZE) * mmap.PAGESIZE
+        self.fd = _anonymous_file(size)
+        self._map = mmap.mmap(self.fd, size)
+        self._words = memoryview(self._map).cast("q")
+
+    @classmethod
+    def attach(cls, fd: int) -> Slots:
+        """Map the slots in a worker and close the descriptor."""
+        self = cls.__new__(cls)
+        self.fd = -1
+        self._map = mmap.mmap(fd, os.fstat(fd).st_size)
+        self._words = memoryview(self._map).cast("q")
+        os.close(fd)
+        return self
+
+    def __getitem__(self, number: int) -> Slot:
+        return Slot(self._words, number)
+
+    def close(self) -> None:
+        """Give the descriptor and the memory back (runner)."""
+        self._words.release()
+        self._map.close()
+        os.close(self.fd)
+
+
+def _anonymous_file(size: int) -> int:
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("kernel-slots", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    os.ftruncate(fd, size)
+    return fd

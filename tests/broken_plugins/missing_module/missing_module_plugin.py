@@ -1,0 +1,5 @@
+"""Needs a module that is not there."""
+
+import a_module_nobody_has
+
+a_module_nobody_has.start()
