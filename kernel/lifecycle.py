@@ -91,34 +91,38 @@ class Lifecycle:
         plan = pipeline.plan
         report = RunReport([node.name for node in plan.nodes], self.run_id)
         datasets.pin(plan.free_inputs)
-        validate(pipeline, datasets, executor, catalog, is_async=self.is_async)
+        persistent = frozenset(filter(datasets.is_persistent, plan.load_counts.keys() | plan.made.keys()))
+        validate(pipeline, datasets, persistent, executor, catalog, is_async=self.is_async)
         if not plan.nodes:
             catalog.close()
             return Result((), datasets, report)
-        store = self._start(pipeline, datasets, executor, catalog, report)
-        loop = Loop(plan, datasets, executor, catalog, self.hooks, report, self.rules)
+        store = self._start(pipeline, datasets, persistent, executor, catalog, report)
+        loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, self.rules)
         try:
             loop.run()
         except (NodeError, Interrupted) as error:
-            error.resume = resume_from(plan, loop.done_nodes(), datasets.is_persistent)
+            error.resume = resume_from(plan, loop.done_nodes(), persistent.__contains__)
             _suggest_resuming(len(plan.nodes) - len(loop.done_nodes()), error.resume)
             raise
-        in_memory = [name for name in plan.free_outputs if not datasets.is_persistent(name)]
-        catalog.settle(in_memory)
+        catalog.settle(name for name in plan.free_outputs if name not in persistent)
         return Result(plan.free_outputs, datasets, report, (catalog, store))
 
     def _start(
-        self, pipeline: Pipeline, datasets: Datasets, executor: Executor, catalog: Catalog, report: RunReport
+        self,
+        pipeline: Pipeline,
+        datasets: Datasets,
+        persistent: frozenset[str],
+        executor: Executor,
+        catalog: Catalog,
+        report: RunReport,
     ) -> Store:
         """Open the catalog, put the values there that exist before the run, start the workers."""
         plan = pipeline.plan
         workers = pool_size(self._useful(pipeline), self.workers)
-        names = sorted({*plan.load_counts, *plan.made})
-        in_memory = [name for name in names if not datasets.is_persistent(name)]
+        in_memory = sorted((plan.load_counts.keys() | plan.made.keys()) - persistent)
         modes = {name: mode for name in in_memory if (mode := datasets.copy_mode(name)) is not None}
         store = catalog.open(modes, executor.capabilities.reach, workers)
-        values = [name for name in plan.free_inputs if not datasets.is_persistent(name)]
-        free = {name: store.save(name, datasets.value(name)) for name in values}
+        free = {name: store.save(name, datasets.value(name)) for name in plan.free_inputs if name not in persistent}
         catalog.adopt(free.keys(), free.values())
         program = make_program(
             plan,
@@ -126,7 +130,7 @@ class Lifecycle:
             is_async=self.is_async,
             store=store,
             free=free,
-            datasets={name: datasets.builder(name) for name in names if datasets.is_persistent(name)},
+            datasets={name: datasets.builder(name) for name in sorted(persistent)},
             hooks=self.hooks,
         )
         report.workers = executor.start(program, workers)

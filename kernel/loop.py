@@ -32,10 +32,14 @@ __all__ = ["Loop"]
 
 @define(eq=False)
 class Loop:
-    """One run over a plan, from the first turn handed out to the last outcome."""
+    """One run over a plan, from the first turn handed out to the last outcome.
+
+    `persistent` are those of the plan's datasets that do not live in memory.
+    """
 
     plan: Plan
     datasets: Datasets
+    persistent: frozenset[str]
     executor: Executor
     catalog: Catalog
     hooks: Hooks
@@ -50,9 +54,9 @@ class Loop:
     _down: dict[int, WorkerDown] = field(factory=dict[int, WorkerDown])
 
     def __attrs_post_init__(self) -> None:
-        plan, persistent = self.plan, self.datasets.is_persistent
+        plan = self.plan
         self.schedule = Schedule(plan, self.rules.on_failure)
-        kept = {name for name in plan.made if not persistent(name)}
+        kept = plan.made.keys() - self.persistent
         self._made_inputs = [tuple([name for name in names if name in kept]) for names in plan.inputs]
         self._kept_outputs = [tuple([name for name in names if name in kept]) for names in plan.outputs]
 
@@ -188,10 +192,9 @@ class Loop:
 
     def _release(self, names: Iterable[str]) -> None:
         """Let go of what nobody reads any more: values in memory, and what datasets hold open or cached."""
-        persistent = self.datasets.is_persistent
         gone = []
         for name in names:
-            if not persistent(name):
+            if name not in self.persistent:
                 gone.append(name)
             elif name in self.plan.made:
                 self.datasets[name].release()

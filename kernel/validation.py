@@ -19,18 +19,27 @@ __all__ = ["validate"]
 
 
 def validate(
-    pipeline: Pipeline, datasets: Datasets, executor: Executor, catalog: Catalog, *, is_async: bool
+    pipeline: Pipeline,
+    datasets: Datasets,
+    persistent: frozenset[str],
+    executor: Executor,
+    catalog: Catalog,
+    *,
+    is_async: bool,
 ) -> None:
-    """Raise one `ValidationError` with all that is wrong; a wrong input comes before what follows from it."""
+    """Raise one `ValidationError` with all that is wrong; a wrong input comes before what follows from it.
+
+    `persistent` are those of the pipeline's datasets that do not live in memory.
+    """
     plan = pipeline.plan
     names = sorted({*plan.load_counts, *plan.made})
-    problems = _missing_inputs(pipeline, datasets)
+    problems = _missing_inputs(pipeline, datasets, persistent)
     problems += datasets.check(names)
-    problems += _transcoded_in_memory(names, datasets)
-    problems += _confirms(pipeline, datasets)
+    problems += _transcoded_in_memory(names, persistent)
+    problems += _confirms(pipeline, datasets, persistent)
     reach = executor.capabilities.reach
-    problems += _datasets_out_of_reach(names, datasets, reach)
-    in_memory = [name for name in names if not datasets.is_persistent(name)]
+    problems += _datasets_out_of_reach(sorted(persistent), datasets, reach)
+    in_memory = [name for name in names if name not in persistent]
     values = {name: datasets.value(name) for name in plan.free_inputs if datasets.has_value(name)}
     readers = _readers(pipeline, values)
     problems += _complaints(lambda: catalog.validate_catalog(in_memory, values, reach, readers))
@@ -58,9 +67,9 @@ def _readers(pipeline: Pipeline, names: Mapping[str, Any]) -> dict[str, list[str
     return readers
 
 
-def _missing_inputs(pipeline: Pipeline, datasets: Datasets) -> list[str]:
+def _missing_inputs(pipeline: Pipeline, datasets: Datasets, persistent: frozenset[str]) -> list[str]:
     plan = pipeline.plan
-    missing = [name for name in plan.free_inputs if not datasets.is_persistent(name) and not datasets.has_value(name)]
+    missing = [name for name in plan.free_inputs if name not in persistent and not datasets.has_value(name)]
     readers = _readers(pipeline, dict.fromkeys(missing))
     return [
         f"dataset {name!r}, an input of {_some(readers[name])}, is neither given nor declared nor made by a node"
@@ -82,22 +91,22 @@ def _similar(name: str, datasets: Datasets, made: Mapping[str, int]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _transcoded_in_memory(names: Sequence[str], datasets: Datasets) -> list[str]:
+def _transcoded_in_memory(names: Sequence[str], persistent: frozenset[str]) -> list[str]:
     return [
         f"dataset {name!r} is transcoded, so it has to be declared as a persistent dataset: {base_name(name)!r} in "
         f"another form can only be read from where it was saved"
         for name in names
-        if "@" in name and not datasets.is_persistent(name)
+        if "@" in name and name not in persistent
     ]
 
 
-def _confirms(pipeline: Pipeline, datasets: Datasets) -> list[str]:
+def _confirms(pipeline: Pipeline, datasets: Datasets, persistent: frozenset[str]) -> list[str]:
     from kernel.datasets import Dataset  # noqa: PLC0415 - most pipelines confirm nothing
 
     problems: list[str] = []
     for node in pipeline.plan.nodes:
         for name in node.confirms:
-            if not datasets.is_persistent(name):
+            if name not in persistent:
                 problems.append(f"node {node.name!r} confirms {name!r}, which is not a declared persistent dataset")
                 continue
             dataset = _dataset(name, datasets)
@@ -121,8 +130,6 @@ def _datasets_out_of_reach(names: Sequence[str], datasets: Datasets, reach: Reac
         return []
     problems: list[str] = []
     for name in names:
-        if not datasets.is_persistent(name):
-            continue
         dataset = _dataset(name, datasets)
         if dataset is not None and dataset.single_process:
             problems.append(

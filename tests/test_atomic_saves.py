@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from kernel.datasets import Version
 from kernel.errors import DatasetError
 from kernel_files import local
@@ -31,8 +32,8 @@ from kernel_files.yaml_ import YAMLDataset
 OLD, NEW = "old" * 1000, "new" * 50_000
 
 
-class Interrupted(Exception):
-    pass
+def names_in(folder):
+    return [path.name for path in folder.iterdir()]
 
 
 class Failing:
@@ -77,7 +78,7 @@ EACH = [
     (ByLine, OLD, NEW),
     (PickleDataset, [OLD], [NEW, *range(100_000)]),
     (JSONDataset, [OLD], [NEW]),
-    (YAMLDataset, {"a": OLD}, {"a": list(range(2000))}),
+    (YAMLDataset, {"a": OLD}, {"a": list(range(20))}),
     (CSVDataset, *FRAMES),
     (ParquetDataset, *FRAMES),
     (ExcelDataset, FRAMES[0].head(5), FRAMES[1].head(50)),
@@ -99,7 +100,7 @@ def test_a_save_that_fails_at_any_of_its_writes_leaves_the_old_file(tmp_path, ki
             dataset.save(new)
         except (OSError, ValueError):
             assert read(whole) == before
-            assert len(whole._files().children(os.path.dirname(str(path)))) == 1
+            assert len(whole._files().children(str(path).removesuffix("/x"))) == 1
         else:
             break
     assert dataset.file.left > 0
@@ -112,7 +113,9 @@ def read(dataset):
         return file.read()
 
 
-@pytest.mark.parametrize(("owner", "call"), [(os, "fsync"), (Path, "replace"), (os, "fchmod"), (local.locks, "hold")])
+@pytest.mark.parametrize(
+    ("owner", "call"), [(os, "fsync"), (Path, "replace"), (os, "fchmod"), (local.locks, "hold")]
+)
 def test_a_save_that_fails_at_any_of_its_steps_leaves_the_old_file(tmp_path, monkeypatch, owner, call):
     dataset = TextDataset(tmp_path / "x")
     dataset.save(OLD)
@@ -122,10 +125,10 @@ def test_a_save_that_fails_at_any_of_its_steps_leaves_the_old_file(tmp_path, mon
 
     with monkeypatch.context() as patched:
         patched.setattr(owner, call, broken)
-        with pytest.raises(OSError, match="Input/output error"):
+        with pytest.raises(OSError, match=r"Input/output error"):
             dataset.save(NEW)
     assert dataset.load() == OLD
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]
 
 
 def test_a_save_that_raises_half_way_leaves_nothing_where_nothing_was(tmp_path):
@@ -152,7 +155,7 @@ def test_what_cannot_be_serialised_leaves_the_old_file(tmp_path):
     with pytest.raises(TypeError):
         pickled.save([NEW, threading.Lock()])
     assert (dataset.load(), pickled.load()) == (OLD, OLD)
-    assert sorted(os.listdir(tmp_path)) == ["x", "y"]
+    assert sorted(names_in(tmp_path)) == ["x", "y"]
 
 
 BLOCKED = """
@@ -193,23 +196,22 @@ def test_a_killed_save_leaves_the_old_file_and_the_next_save_sweeps(tmp_path):
         child.send_signal(signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
     assert dataset.load() == OLD
-    (debris,) = set(os.listdir(tmp_path)) - {"x"}
+    (debris,) = set(names_in(tmp_path)) - {"x"}
     assert debris.startswith(".x.")
     assert debris.endswith(".kernel-partial")
     dataset.save(NEW)
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]
 
 
 def test_a_save_in_progress_is_not_swept(tmp_path):
     dataset = TextDataset(tmp_path / "x")
     with saver(tmp_path / "x") as child:
         dataset.save(OLD)
-        assert len(os.listdir(tmp_path)) == 2
+        assert len(names_in(tmp_path)) == 2
         child.stdin.close()
         assert child.wait(60) == 0
-        child.stdin = open(os.devnull)
     assert dataset.load() == NEW
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]
 
 
 def test_where_no_lock_can_tell_debris_is_swept_after_a_day(tmp_path, monkeypatch):
@@ -219,14 +221,14 @@ def test_where_no_lock_can_tell_debris_is_swept_after_a_day(tmp_path, monkeypatc
         path.write_text("half")
     os.utime(old, (time.time() - 25 * 3600,) * 2)
     TextDataset(tmp_path / "x").save(NEW)
-    assert sorted(os.listdir(tmp_path)) == [young.name, "x"]
+    assert sorted(names_in(tmp_path)) == [young.name, "x"]
 
 
 def test_other_hidden_files_are_not_swept(tmp_path):
     (tmp_path / ".x.tmp").write_text("mine")
     (tmp_path / "x.kernel-partial").write_text("mine")
     TextDataset(tmp_path / "x").save(NEW)
-    assert len(os.listdir(tmp_path)) == 3
+    assert len(names_in(tmp_path)) == 3
 
 
 REPEATED = """
@@ -255,13 +257,13 @@ def test_while_two_processes_save_a_reader_always_sees_one_whole_file(tmp_path):
             child.wait()
     assert [child.returncode for child in savers] == [0, 0]
     assert len(seen) > 1
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]
 
 
 def test_of_two_savers_of_one_version_only_one_succeeds(tmp_path):
-    with saver_of_version(tmp_path / "x", "v1"):
-        with pytest.raises(DatasetError, match="version 'v1' is in .* already"):
-            TextDataset(tmp_path / "x", version=Version(None, "v1")).save("late")
+    refused = pytest.raises(DatasetError, match=r"version 'v1' is in .* already")
+    with saver_of_version(tmp_path / "x", "v1"), refused:
+        TextDataset(tmp_path / "x", version=Version(None, "v1")).save("late")
     assert TextDataset(tmp_path / "x", version=Version()).load() == "first"
 
 
@@ -289,7 +291,7 @@ def test_a_file_system_without_links_still_saves_a_version_once(tmp_path, monkey
     monkeypatch.setattr(Path, "hardlink_to", unsupported)
     dataset = TextDataset(tmp_path / "x", version=Version(None, "v1"))
     dataset.save("first")
-    with pytest.raises(DatasetError, match="version 'v1' is in .* already"):
+    with pytest.raises(DatasetError, match=r"version 'v1' is in .* already"):
         dataset.save("second")
     assert dataset.load() == "first"
 
@@ -314,4 +316,4 @@ def test_a_real_write_error_leaves_the_old_file(tmp_path, limit):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{errno.EFBIG}\n"
     assert dataset.load() == OLD
-    assert os.listdir(tmp_path) == ["x"]
+    assert names_in(tmp_path) == ["x"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from kernel.datasets import Dataset, Datasets, MemoryDataset, Version, access
 from kernel.datasets.recipe import Recipe
 from kernel.errors import DatasetError, PluginError, ValidationError
@@ -20,7 +21,12 @@ class Remembered(Dataset):
     def __init__(self, filepath, load_args=None, credentials=None, version=None):
         if filepath == "refused":
             raise ValueError(f"no entry with {credentials}")
-        self.filepath, self.load_args, self.credentials, self.version = filepath, load_args, credentials, version
+        self.filepath, self.load_args, self.credentials, self.version = (
+            filepath,
+            load_args,
+            credentials,
+            version,
+        )
 
     def load(self):
         raise PermissionError(f"login failed for {self.credentials}")
@@ -102,7 +108,9 @@ def test_assigning_wraps_values_and_says_what_is_replaced(caplog):
 
 
 def test_values_of_a_run_are_laid_over_a_copy():
-    datasets = from_config({"a": {"type": "plain", "filepath": "x"}, "b": {"type": "memory", "copy_mode": "assign"}})
+    datasets = from_config(
+        {"a": {"type": "plain", "filepath": "x"}, "b": {"type": "memory", "copy_mode": "assign"}}
+    )
     given = [1]
     run = datasets.with_values({"a": 1, "b": given})
     assert run.value("a") == 1
@@ -160,7 +168,8 @@ def test_all_problems_of_entries_are_told_a_line_each():
     assert problems == [
         "no_type: its 'type' is missing",
         "odd_type: its 'type' is not a text",
-        "unknown: its type 'cvs' cannot be had: there is no dataset type 'cvs'; installed: memory, plain, remembered",
+        "unknown: its type 'cvs' cannot be had: there is no dataset type 'cvs'; "
+        "installed: memory, plain, remembered",
         "text: an entry is a mapping with a 'type', not a str",
         "two: there are no credentials under the key 'nobody'; add them, or correct the key",
         "two: a Remembered does not take its options: missing a required argument: 'filepath'",
@@ -169,7 +178,7 @@ def test_all_problems_of_entries_are_told_a_line_each():
         "version: 'version' is no option: write 'versioned: true', and name the version to load for a run",
     ]
     assert "_anchor" not in datasets
-    with pytest.raises(DatasetError, match="no_type: its 'type' is missing"):
+    with pytest.raises(DatasetError, match=r"no_type: its 'type' is missing"):
         datasets["no_type"]
 
 
@@ -184,14 +193,16 @@ def test_a_type_whose_import_fails_is_a_problem_of_its_entry():
 
 def test_errors_start_with_the_name_and_keep_their_cause():
     datasets = Datasets({"a": Remembered("x")})
-    with pytest.raises(DatasetError, match="^a: cannot be saved: OSError: disk full$") as caught:
+    with pytest.raises(DatasetError, match=r"^a: cannot be saved: OSError: disk full$") as caught:
         datasets.save("a", 1)
     assert isinstance(caught.value.__cause__, OSError)
-    with pytest.raises(DatasetError, match="^a: cannot be loaded: PermissionError"):
+    with pytest.raises(DatasetError, match=r"^a: cannot be loaded: PermissionError"):
         datasets.load("a")
-    with pytest.raises(DatasetError, match="^a: cannot be looked for: RuntimeError"):
+    with pytest.raises(DatasetError, match=r"^a: cannot be looked for: RuntimeError"):
         datasets.exists("a")
-    with pytest.raises(DatasetError, match="^a: cannot be confirmed: TypeError: a Remembered keeps no checkpoint"):
+    with pytest.raises(
+        DatasetError, match=r"^a: cannot be confirmed: TypeError: a Remembered keeps no checkpoint"
+    ):
         access.confirm("a", datasets["a"], None)
 
 
@@ -260,7 +271,9 @@ def test_a_constructor_that_shows_its_secret_is_not_quoted():
 
 def test_a_wrong_option_beside_credentials_is_told_without_them():
     problems = entry_with_secret(user="me").check(["a"])
-    assert problems == ["a: a Remembered does not take its options: got an unexpected keyword argument 'user'"]
+    assert problems == [
+        "a: a Remembered does not take its options: got an unexpected keyword argument 'user'"
+    ]
 
 
 def test_a_missing_section_of_credentials_is_named():
@@ -274,11 +287,11 @@ def test_a_missing_section_of_credentials_is_named():
 
 
 def test_an_empty_memory_dataset_cannot_be_loaded():
-    with pytest.raises(DatasetError, match="holds no value yet"):
+    with pytest.raises(DatasetError, match=r"holds no value yet"):
         MemoryDataset().load()
     datasets = from_config({"a": {"type": "memory"}})
     assert not datasets.has_value("a")
-    with pytest.raises(DatasetError, match="^a: holds no value yet"):
+    with pytest.raises(DatasetError, match=r"^a: holds no value yet"):
         datasets.value("a")
 
 
@@ -290,9 +303,9 @@ def test_memory_hands_out_copies_as_the_mode_says():
     assert flat.load()["a"] is value["a"]
     assert same.load() is value
     array = MemoryDataset(np.zeros(3), "readonly").load()
-    with pytest.raises(ValueError, match="read-only"):
+    with pytest.raises(ValueError, match=r"read-only"):
         array[0] = 1
-    with pytest.raises(DatasetError, match="copy_mode must be one of copy, deepcopy, assign, readonly"):
+    with pytest.raises(DatasetError, match=r"copy_mode must be one of copy, deepcopy, assign, readonly"):
         MemoryDataset(1, "shallow")
 
 

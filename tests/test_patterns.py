@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kernel.datasets import Dataset, Datasets
 from kernel.datasets.patterns import pattern, sorted_patterns
 from kernel.errors import DatasetError, ValidationError
@@ -32,7 +33,9 @@ def entry(filepath, **options):
 
 
 def test_placeholders_are_replaced_at_any_depth():
-    datasets = declared({"{layer}.{name}": entry("data/{layer}/{name}.csv", load_args={"sheets": ["{name}"]})})
+    datasets = declared(
+        {"{layer}.{name}": entry("data/{layer}/{name}.csv", load_args={"sheets": ["{name}"]})}
+    )
     dataset = datasets["raw.flights"]
     assert dataset.filepath == "data/raw/flights.csv"
     assert dataset.options == {"load_args": {"sheets": ["flights"]}}
@@ -77,7 +80,21 @@ def test_a_placeholder_must_be_in_the_name_of_its_pattern():
     assert problems == ["q_x: placeholder {b} is not in the name of its pattern '{a}_x'"]
 
 
-CLIMBING = ["../x", "..", "a/b", "/etc/x", "a\\b", "a\0b", "a\nb", ".", "...", "a..b", "\x7f", "a\u2028b", "\ud800"]
+CLIMBING = [
+    "../x",
+    "..",
+    "a/b",
+    "/etc/x",
+    "a\\b",
+    "a\0b",
+    "a\nb",
+    ".",
+    "...",
+    "a..b",
+    "\x7f",
+    "a\u2028b",
+    "\ud800",
+]
 
 
 @pytest.mark.parametrize("value", CLIMBING)
@@ -115,6 +132,12 @@ def test_a_name_made_from_a_pattern_matches_it(first, second):
 
 @given(st.permutations(["{a}_x", "{a}_{b}", "x_{a}", "{all}", "{a}.{b}_x"]))
 def test_the_order_of_patterns_does_not_depend_on_the_order_of_entries(texts):
-    assert [each.text for each in sorted_patterns(texts)] == ["{a}.{b}_x", "x_{a}", "{a}_x", "{a}_{b}", "{all}"] or [
-        each.text for each in sorted_patterns(texts)
-    ] == [each.text for each in sorted_patterns(sorted(texts))]
+    assert [each.text for each in sorted_patterns(texts)] == [
+        "{a}.{b}_x",
+        "x_{a}",
+        "{a}_x",
+        "{a}_{b}",
+        "{all}",
+    ] or [each.text for each in sorted_patterns(texts)] == [
+        each.text for each in sorted_patterns(sorted(texts))
+    ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
-import kernel_project
 import pytest
 
+import kernel_project
 from kernel.errors import ConfigError, DatasetError, KernelError
 from kernel.hooks import Hooks, Listener
 from kernel.project import load, merged
 from kernel.specs.markers import hookimpl
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIPELINES = """
     from kernel import node, pipeline
@@ -197,7 +200,7 @@ def test_faults_of_files_and_imports_are_told_together_with_file_and_line(tmp_pa
 def test_a_tag_in_yaml_that_would_call_a_function_is_refused_and_nothing_is_called(tmp_path):
     trap = tmp_path / "called"
     folder = project(tmp_path / "p", conf__catalog_y=f'raw: !!python/object/apply:os.system ["touch {trap}"]')
-    with pytest.raises(ConfigError, match="catalog.yml, line 1.*tags that make objects are refused"):
+    with pytest.raises(ConfigError, match=r"catalog.yml, line 1.*tags that make objects are refused"):
         read(folder)
     assert not trap.exists()
 
@@ -251,7 +254,7 @@ def test_credentials_reach_the_dataset_and_stay_out_of_messages(tmp_path):
 
 def test_broken_credentials_are_told_by_line_without_their_text(tmp_path):
     folder = project(tmp_path, conf__credentials_y="key: {secret: hunter2\nother: x")
-    with pytest.raises(ConfigError, match="credentials.yml, line 2") as caught:
+    with pytest.raises(ConfigError, match=r"credentials.yml, line 2") as caught:
         read(folder)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None

@@ -36,6 +36,7 @@ def serve(connection):
                     store.close()
                 (store, number), kept = arguments, {}
                 store.open(number)
+                connection.send((True, None))
                 continue
             try:
                 connection.send((True, function(store, kept, *arguments)))
@@ -56,7 +57,7 @@ class Worker:
             self.process = processes.Process(target=serve, args=(other,), daemon=True)
             self.process.start()
             other.close()
-        self._connection.send((None, (store, number)))
+        self(None, store, number)
 
     def __call__(self, function, *arguments):
         self._connection.send((function, arguments))

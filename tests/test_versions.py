@@ -6,6 +6,7 @@ import logging
 import re
 
 import pytest
+
 from kernel.datasets import Datasets, Version
 from kernel.datasets.versions import new_version
 from kernel.errors import DatasetError, ValidationError, VersionNotFoundError
@@ -31,7 +32,9 @@ def test_a_version_is_the_moment_in_utc_and_sorts_as_time_does():
 def test_each_version_is_a_file_in_a_folder_of_its_own(tmp_path):
     declared(tmp_path, save_version="v1").save("model", [1])
     declared(tmp_path, save_version="v2").save("model", [2])
-    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json") if path.is_file()) == [
+    assert sorted(
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json") if path.is_file()
+    ) == [
         "model.json/v1/model.json",
         "model.json/v2/model.json",
     ]
@@ -107,7 +110,7 @@ def test_load_versions_may_name_datasets_of_patterns_and_all_transcodings(tmp_pa
 
 
 def test_a_load_version_of_an_unknown_dataset_is_refused(tmp_path):
-    with pytest.raises(ValidationError, match="modle: a load version is given for it, but no such dataset"):
+    with pytest.raises(ValidationError, match=r"modle: a load version is given for it, but no such dataset"):
         declared(tmp_path, load_versions={"modle": "v1"})
 
 
@@ -121,11 +124,11 @@ BAD = ["", ".", "..", "../v", "a/b", "/v", "a\\b", "v\0", "v\n", "a..b", ".v"]
 
 @pytest.mark.parametrize("version", BAD)
 def test_a_version_that_is_no_name_of_a_folder_is_refused(tmp_path, version):
-    with pytest.raises(ValidationError, match="version .* is refused"):
+    with pytest.raises(ValidationError, match=r"version .* is refused"):
         declared(tmp_path, save_version=version)
-    with pytest.raises(ValidationError, match="model: load version .* is refused"):
+    with pytest.raises(ValidationError, match=r"model: load version .* is refused"):
         declared(tmp_path, load_versions={"model": version})
-    with pytest.raises(DatasetError, match="version .* is refused"):
+    with pytest.raises(DatasetError, match=r"version .* is refused"):
         JSONDataset(tmp_path / "x.json", version=Version(version, "v1"))
     assert list(tmp_path.iterdir()) == []
 
@@ -144,5 +147,5 @@ def test_versions_work_on_other_file_systems():
     JSONDataset(url, version=Version(None, "v2")).save(2)
     assert JSONDataset(url, version=Version()).load() == 2
     assert JSONDataset(url, version=Version("v1")).load() == 1
-    with pytest.raises(DatasetError, match="version 'v2' is in memory://versions/model.json already"):
+    with pytest.raises(DatasetError, match=r"version 'v2' is in memory://versions/model.json already"):
         JSONDataset(url, version=Version(None, "v2")).save(3)

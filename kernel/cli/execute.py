@@ -56,7 +56,7 @@ def _run(
 ) -> None:
     runner = _runner(request, project, [*listeners, Listener("kernel.cli", progress)])
     run_id = project.datasets.save_version
-    begun, workers = monotonic(), 0
+    begun = monotonic()
     try:
         result = runner.run(
             pipeline,
@@ -65,10 +65,11 @@ def _run(
             run_params=request.run_params(run_id, runner.executor_name, project),
             run_id=run_id,
         )
-        workers = result.report.workers
-    finally:
-        if workers or progress.started:
-            summarise(progress, monotonic() - begun, workers or len(progress.workers))
+    except BaseException:
+        if progress.started:
+            summarise(progress, monotonic() - begun, len(progress.workers))
+        raise
+    summarise(progress, monotonic() - begun, result.report.workers)
     with result:
         tell_outputs(result, secrets_of(project.credentials))
 

@@ -9,7 +9,7 @@ __all__ = ["flush", "say"]
 
 
 def say(line: str) -> None:
-    """Write a line at once; a reader that went away (`kernel run | head`) or a full disk does not end the run."""
+    """Write a line at once; a reader that went away (`kernel run | head`) does not end the run."""
     try:
         print(line, flush=True)
     except OSError:

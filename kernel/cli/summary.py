@@ -37,7 +37,9 @@ def summarise(progress: Progress, wall_s: float, workers: int) -> None:
     times = f"{_seconds(wall_s)} wall, {_seconds(progress.work_s)} work"
     if workers > 1:
         times += f", {progress.work_s / wall_s:.1f}x"
-    say(f" {counts}   {times} on {workers} worker{'s' * (workers != 1)}")
+    if workers:
+        times += f" on {workers} worker{'s' * (workers != 1)}"
+    say(f" {counts}   {times}")
 
 
 def _seconds(count: float) -> str:

@@ -64,12 +64,10 @@ def failed(name: str, what: str, secrets: tuple[str, ...], error: Exception) -> 
     To be raised outside of the `except` block, or the secret comes along as the context.
     """
     kind = VersionNotFoundError if isinstance(error, VersionNotFoundError) else DatasetError
-    text = (
-        str(error)
-        if isinstance(error, DatasetError)
-        else f"cannot be {what}: {type(error).__name__}: {error}"
-    )
-    failure = kind(f"{shown(name)}: {hide(text, secrets)}")
+    text = hide(str(error), secrets)
+    if not isinstance(error, DatasetError):
+        text = f"cannot be {what}: {type(error).__name__}: {text}"
+    failure = kind(f"{shown(name)}: {text}")
     if not _tells(error, secrets):
         failure.__cause__ = error
     return failure

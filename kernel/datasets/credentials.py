@@ -38,7 +38,7 @@ def with_credentials(
 
 
 def hide(text: str, secrets: Sequence[str]) -> str:
-    """Return the text with each secret in it replaced; a short one only where it stands as a word of its own."""
+    """Return the text with each secret in it replaced; a short one only where it is a word of its own."""
     for secret in sorted(secrets, key=len, reverse=True):
         form = f"{re.escape(secret)}|{re.escape(repr(secret)[1:-1])}"
         text = re.sub(form if len(secret) > _SHORT else rf"(?<!\w)(?:{form})(?!\w)", HIDDEN, text)

@@ -35,22 +35,24 @@ class Arena:
     as cheap as copying memory can be: there are no page faults.
     """
 
-    def __init__(self, fd: int, size: int, slot: Slot) -> None:
+    def __init__(self, fd: int, size: int, slot: Slot, in_use: Callable[[Range], bool]) -> None:
         self._fd = fd
         self._size = size
         self._slot = slot
+        #: Says whether this process has a mapping of a part.
+        self._in_use = in_use
         self._free = FreeList()
         #: Parts that are free but for a mapping of this process.
         self._held: list[Range] = []
         self._window: memoryview | None = None
 
-    def write(self, layout: Layout, in_use: Callable[[Range], bool]) -> tuple[int, int]:
+    def write(self, layout: Layout) -> tuple[int, int]:
         """Write a value to a block; return its offset in bytes and its serial number.
 
-        `in_use` says whether this process has a mapping of a part. Raises `OSError` when there is no room.
+        Raises `OSError` when there is no room.
         """
         _, count = part_of(0, layout.size)
-        self._collect(in_use)
+        self._collect()
         start = self._free.take(count)
         if start is not None:
             serial = self._slot.next_serial()
@@ -75,15 +77,15 @@ class Arena:
 
     def close(self) -> None:
         """Give the memory of free parts back to the system, and end the mapping."""
-        self._collect(lambda _part: True)
+        self._collect()
         for start, count in self._free:
             system.punch(self._fd, start * GRAIN, count * GRAIN)
         self._window = None
 
-    def _collect(self, in_use: Callable[[Range], bool]) -> None:
+    def _collect(self) -> None:
         held, self._held = self._held, []
         for part in held:
-            if in_use(part):
+            if self._in_use(part):
                 self._held.append(part)
             else:
                 self._free.give(part)

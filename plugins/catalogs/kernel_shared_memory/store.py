@@ -139,7 +139,7 @@ class SharedMemoryStore:
         plan = layout.plan(dumped)
         try:
             with self._lock:
-                offset, serial = self._own_arena(name).write(plan, self._is_mapped)
+                offset, serial = self._own_arena(name).write(plan)
         except OSError as error:
             raise DatasetError(
                 f"{name}: no room for its {plan.size:,} bytes in shared memory ({self._shape.place}): {error.strerror}. "
@@ -184,7 +184,7 @@ class SharedMemoryStore:
 
     def _own_arena(self, name: str) -> Arena:
         if self._arena is None:
-            self._arena = Arena(self._descriptor(name, self._number), self._shape.arena_size, self._slot)
+            self._arena = Arena(self._descriptor(name, self._number), self._shape.arena_size, self._slot, self._is_mapped)
         return self._arena
 
     def _descriptor(self, name: str, arena: int) -> int:

@@ -40,23 +40,29 @@ class Crew:
         self._slots = Slots(size)
         self._launcher: Launcher = ForkLauncher() if method == "fork" else ServerLauncher(method, modules)
         self._program = b""
+        self._limit = size
         self._false_starts = 0
 
     # -- workers --------------------------------------------------------------------------------------------------
 
-    def begin(self, program: bytes) -> None:
-        """Send the program of a new run to all workers, those to come included."""
-        self._program = program
-        for link in self.links.values():
+    def begin(self, program: bytes, workers: int) -> None:
+        """Send the program of a new run to its workers, those to come included; others that are warm stay idle."""
+        self._program, self._limit = program, workers
+        for link in self.active():
             link.send(Kind.PROGRAM, program)
 
-    def grow(self, wanted: int) -> None:
-        """Make workers until there are `wanted`, or as many as there may be."""
-        for number in range(self.size):
-            if len(self.links) >= min(wanted, self.size):
+    def active(self) -> list[WorkerLink]:
+        """List the workers that take part in the run."""
+        return [link for link in self.links.values() if link.number < self._limit and link.ended_for is None]
+
+    def grow(self, more: int) -> None:
+        """Make so many more workers for the run, if there may be as many."""
+        for number in range(self._limit):
+            if more <= 0:
                 return
             if number not in self.links:
                 self._start(number)
+                more -= 1
 
     def _start(self, number: int) -> None:
         ours, theirs = socket.socketpair()
@@ -87,6 +93,8 @@ class Crew:
             if deaths:
                 self._forget_closed()
             return [event for death in deaths for event in self._bury(death)]
+        if self.links.get(link.number) is not link:
+            return []  # it was buried on news that came in the same round
         if mask & selectors.EVENT_WRITE:
             link.flush()
         return self._read(link) if mask & selectors.EVENT_READ else []

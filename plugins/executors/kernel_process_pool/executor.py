@@ -38,7 +38,6 @@ class ProcessPoolExecutor:
         self._crew: Crew | None = None
         self._selector: selectors.BaseSelector
         self._woken = self._wake = -1
-        self._limit = 0
         self._events: list[Event] = []
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
@@ -68,10 +67,10 @@ class ProcessPoolExecutor:
             modules = (*_OWN_MODULES, type(program.store).__module__, *program.modules)
             self._crew = Crew(self._method, workers, modules, self._selector, self._dispatch)
         self._events.clear()
-        self._limit = workers
         self._dispatch.begin(program)
-        self._crew.begin(dumps(program.for_travel()))
-        self._crew.grow(1)
+        self._crew.begin(dumps(program.for_travel()), workers)
+        if not self._crew.active():
+            self._crew.grow(1)
         return workers
 
     def submit(self, tasks: Tasks) -> None:
@@ -82,11 +81,12 @@ class ProcessPoolExecutor:
     def _feed(self) -> None:
         crew = self._crew
         assert crew is not None
-        idle = sum(not link.sent for link in crew.links.values())
+        active = crew.active()
+        idle = sum(not link.sent for link in active)
         if len(self._dispatch) > idle:
-            crew.grow(min(self._limit, len(crew.links) + len(self._dispatch) - idle))
-        able = [link for link in crew.links.values() if link.ended_for is None and link.number < self._limit]
-        self._dispatch.hand_out(able)
+            crew.grow(len(self._dispatch) - idle)
+            active = crew.active()
+        self._dispatch.hand_out(active)
         crew.watch_unsent()
 
     def wait(self, timeout: float | None = None) -> Sequence[Event]:

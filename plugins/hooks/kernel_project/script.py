@@ -71,8 +71,10 @@ def _pipelines(module: ModuleType, file: Path) -> tuple[str, Any]:
 
 def _of_kernel(value: Any) -> bool:
     """Say whether this is what `from kernel import pipeline` brings in, and no pipeline of the file."""
-    origin = value.__module__ if isinstance(value, FunctionType) else getattr(value, "__name__", "")
-    return isinstance(value, (FunctionType, ModuleType)) and origin.partition(".")[0] == "kernel"
+    if not isinstance(value, (FunctionType, ModuleType, type)):
+        return False
+    origin = value.__name__ if isinstance(value, ModuleType) else value.__module__
+    return origin.partition(".")[0] == "kernel"
 
 
 def _mapping(module: ModuleType, name: str, file: Path) -> Mapping[str, Any]:
