@@ -34,9 +34,7 @@ def layered(size):
             inputs.append([f"in_{at}", "params:seed"])
         else:
             start = (layer - 1) * LAYER
-            inputs.append(
-                [f"data_{start + chance.randrange(LAYER)}", f"data_{start + chance.randrange(LAYER)}"]
-            )
+            inputs.append([f"data_{start + chance.randrange(LAYER)}", f"data_{start + chance.randrange(LAYER)}"])
     return inputs
 
 

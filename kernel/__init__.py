@@ -71,6 +71,7 @@ def __dir__() -> list[str]:
 
 
 from kernel.node import node  # TEMPORARY-EAGER
+
 try:
     from kernel.pipeline import pipeline  # TEMPORARY-EAGER
 except ImportError:

@@ -8,6 +8,7 @@ import traceback
 from types import TracebackType
 
 from kernel.errors import NodeError
+from kernel.serialise import by_value
 from kernel.specs.events import Failure
 
 __all__ = ["capture", "rebuild"]
@@ -38,7 +39,9 @@ def rebuild(failure: Failure, node: str, worker: int | None) -> NodeError:
 
 def _type_name(error: BaseException) -> str:
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def _message(error: BaseException) -> str:
@@ -91,7 +94,7 @@ def _cut(text: str) -> str:
 
 def _pickled(error: BaseException) -> bytes | None:
     """Pickle the exception if it can also be rebuilt: one that cannot would break whoever reads it."""
-    for dumps in (_dumps_by_reference, _dumps_by_value):
+    for dumps in (_dumps_by_reference, by_value):
         try:
             data = dumps(error)
             if len(data) > MOST_BYTES:
@@ -108,13 +111,6 @@ def _dumps_by_reference(error: BaseException) -> bytes:
     data = pickle.dumps(error, 5)
     if b"__main__" in data:
         raise pickle.PicklingError("what the main script defines is not importable elsewhere")
-    return data
-
-
-def _dumps_by_value(error: BaseException) -> bytes:
-    import cloudpickle  # noqa: PLC0415 - only for exceptions that plain pickle cannot carry
-
-    data: bytes = cloudpickle.dumps(error, 5)
     return data
 
 

@@ -18,13 +18,13 @@ from kernel.program import make_program
 from kernel.report import RunReport
 from kernel.result import Result
 from kernel.resume import missing_nodes, resume_from
-from kernel.rules import Rules
 from kernel.sizing import pool_size, useful_workers
 from kernel.validation import validate
 
 if TYPE_CHECKING:
     from kernel.hooks import Hooks
-    from kernel.specs.catalog import Catalog, Store
+    from kernel.rules import Rules
+    from kernel.specs.catalog import Catalog, CopyMode, Store
     from kernel.specs.executor import Executor
 
 __all__ = ["Lifecycle"]
@@ -120,7 +120,9 @@ class Lifecycle:
         plan = pipeline.plan
         workers = pool_size(self._useful(pipeline), self.workers)
         in_memory = sorted((plan.load_counts.keys() | plan.made.keys()) - persistent)
-        modes = {name: mode for name in in_memory if (mode := datasets.copy_mode(name)) is not None}
+        modes: dict[str, CopyMode] = {
+            name: mode for name in in_memory if (mode := datasets.copy_mode(name)) is not None
+        }
         store = catalog.open(modes, executor.capabilities.reach, workers)
         free = {name: store.save(name, datasets.value(name)) for name in plan.free_inputs if name not in persistent}
         catalog.adopt(free.keys(), free.values())

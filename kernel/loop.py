@@ -12,7 +12,6 @@ from attrs import define, field
 from kernel.datasets import access
 from kernel.errors import Interrupted, NodeError, SchedulingError, WorkerLost
 from kernel.failure import capture, rebuild
-from kernel.rules import Rules
 from kernel.schedule import Phase, Schedule
 from kernel.signals import Signals
 from kernel.specs.events import Event, Log, Outcome, Outcomes, State, WorkerDown
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from kernel.node import Node
     from kernel.pipeline import Plan
     from kernel.report import RunReport
+    from kernel.rules import Rules
     from kernel.specs.catalog import Catalog
     from kernel.specs.executor import Executor
 
@@ -121,10 +121,11 @@ class Loop:
             handle, last_reader = self.catalog.handle, self.schedule.last_reader
             handles = [tuple(map(handle, names)) for names in made]
             last = [last_reader(names) for names in made]
-        attempts = {}
+        attempts: dict[int, int] = {}
         if self._starts:
             attempts = {at: self._starts[i] + 1 for at, i in enumerate(index) if i in self._starts}
-        nodes, timeouts = self.plan.nodes, {}
+        nodes = self.plan.nodes
+        timeouts: dict[int, float] = {}
         for at, each in enumerate(index):
             timeout = nodes[each].policy.timeout
             if timeout is not None:
@@ -192,7 +193,7 @@ class Loop:
 
     def _release(self, names: Iterable[str]) -> None:
         """Let go of what nobody reads any more: values in memory, and what datasets hold open or cached."""
-        gone = []
+        gone: list[str] = []
         for name in names:
             if name not in self.persistent:
                 gone.append(name)

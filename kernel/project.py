@@ -144,9 +144,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         old = result.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        result[key] = (
-            merged(cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", value)) if both else value
-        )
+        result[key] = merged(cast("Mapping[str, Any]", old), cast("Mapping[str, Any]", value)) if both else value
     return result
 
 

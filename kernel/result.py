@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from kernel.datasets import access
-from kernel.report import RunReport
 
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
+    from kernel.report import RunReport
     from kernel.specs.catalog import Catalog, Store
 
 __all__ = ["Result"]
@@ -66,7 +66,7 @@ class Result(Mapping[str, Any]):
         if self._finalizer is not None:
             self._finalizer()
 
-    def __enter__(self) -> Result:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -30,16 +30,12 @@ def resume_from(plan: Plan, done: Iterable[int], is_persistent: Callable[[str], 
             continue
         needed.add(index)
         queue.extend(plan.children[index])
-        queue.extend(
-            plan.made[name] for name in plan.inputs[index] if name in plan.made and not is_persistent(name)
-        )
+        queue.extend(plan.made[name] for name in plan.inputs[index] if name in plan.made and not is_persistent(name))
     first = (index for index in needed if not needed.intersection(plan.parents[index]))
     return tuple(sorted(plan.nodes[index].name for index in first))
 
 
-def missing_nodes(
-    plan: Plan, is_persistent: Callable[[str], bool], exists: Callable[[str], bool]
-) -> dict[int, str]:
+def missing_nodes(plan: Plan, is_persistent: Callable[[str], bool], exists: Callable[[str], bool]) -> dict[int, str]:
     """Say which nodes must run for every output to exist, each with the reason; looks at existence only.
 
     From the last node to the first: a node runs if it has no outputs, if a persistent output of it does not exist, if

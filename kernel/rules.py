@@ -16,8 +16,10 @@ OnFailure = Literal["stop", "drain", "continue"]
 
 @frozen
 class Rules:
-    """`death_retries` is how often a node runs again whose worker died, `grace_s` how many seconds running nodes get
-    when the run is asked to stop. Raises ConfigError for values that cannot be.
+    """What is done about failures, deaths and requests to stop; ConfigError for values that cannot be.
+
+    `death_retries` is how often a node runs again whose worker died, `grace_s` how many seconds running nodes get
+    when the run is asked to stop.
     """
 
     on_failure: OnFailure = "stop"
@@ -28,7 +30,7 @@ class Rules:
         policies = get_args(OnFailure)
         if self.on_failure not in policies:
             raise ConfigError(f"on_failure should be one of {', '.join(policies)}, got {self.on_failure!r}")
-        if isinstance(self.death_retries, bool) or not isinstance(self.death_retries, int) or self.death_retries < 0:
+        if type(self.death_retries) is not int or self.death_retries < 0:
             raise ConfigError(f"death_retries should be 0 or a positive integer, got {self.death_retries!r}")
         if not self.grace_s >= 0:
             raise ConfigError(f"grace_s should be 0 or a positive number of seconds, got {self.grace_s!r}")

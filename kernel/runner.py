@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from kernel import defaults
@@ -20,24 +20,26 @@ if TYPE_CHECKING:
 
 __all__ = ["ParallelRunner", "Runner", "run"]
 
+
 class Runner:
     """Runs pipelines on one executor; as a context manager it keeps the workers warm between runs.
 
-    `executor` and `catalog` name plugins (None: sequential, and the catalog that suits the executor); their own options
-    go into `executor_options` and `catalog_options`. `workers` is the most workers to use (None: as many as the pipeline
-    can use and this process has CPUs), `start_method` how a process executor makes them. `is_async` loads and saves the
-    datasets of a node in threads. `hooks` are listeners: objects, classes or modules with methods marked `hookimpl`;
-    those installed as plugins listen as well unless `plugins` is False or `no_plugins` names them. `on_failure` says
-    what else still runs when a node has failed, `death_retries` how often a node runs again whose worker died,
-    `grace_s` how many seconds running nodes get when the run is interrupted.
+    `executor` and `catalog` name plugins (None: sequential, and the catalog that suits the executor), or are factories
+    of them (a class, a function), which need not be installed; their own options go into `executor_options` and
+    `catalog_options`. `workers` is the most workers to use (None: as many as the pipeline can use and this process has
+    CPUs), `start_method` how a process executor makes them. `is_async` loads and saves the datasets of a node in
+    threads. `hooks` are listeners: objects, classes or modules with methods marked `hookimpl`; those installed as
+    plugins listen as well unless `plugins` is False or `no_plugins` names them. `on_failure` says what else still runs
+    when a node has failed, `death_retries` how often a node runs again whose worker died, `grace_s` how many seconds
+    running nodes get when the run is interrupted.
 
     Raises ConfigError (a ValueError) for bad values, before any process is started.
     """
 
     def __init__(
         self,
-        executor: str | None = None,
-        catalog: str | None = None,
+        executor: str | Callable[..., Executor] | None = None,
+        catalog: str | Callable[..., Catalog] | None = None,
         *,
         workers: int | None = None,
         is_async: bool = False,
@@ -53,8 +55,9 @@ class Runner:
     ) -> None:
         self.workers = check_workers(workers)
         self.is_async = is_async
-        self.executor_name = executor or defaults.EXECUTOR
-        self.catalog_name = catalog
+        self._executor_factory = executor or defaults.EXECUTOR
+        self._catalog_factory = catalog
+        self.executor_name = _name_of_plugin(self._executor_factory)
         self._rules = Rules(on_failure, death_retries, grace_s)
         self._executor_options = dict(executor_options or {})
         if start_method is not None:
@@ -133,22 +136,27 @@ class Runner:
         if self._executor is None:
             from kernel.plugins import build, load_executor  # noqa: PLC0415
 
-            factory = load_executor(self.executor_name)
+            given = self._executor_factory
+            factory = load_executor(given) if isinstance(given, str) else given
             self._executor = build(factory, "executor", self.executor_name, self._executor_options)
         return self._executor
 
     def _new_catalog(self, executor: Executor) -> Catalog:
         from kernel.plugins import build, load_catalog  # noqa: PLC0415
 
-        name = self.catalog_name or executor.default_catalog
-        catalog: Catalog = build(load_catalog(name), "catalog", name, self._catalog_options)
-        return catalog
+        given = self._catalog_factory or executor.default_catalog
+        factory = load_catalog(given) if isinstance(given, str) else given
+        return build(factory, "catalog", _name_of_plugin(given), self._catalog_options)
+
+
+def _name_of_plugin(given: str | Callable[..., Any]) -> str:
+    """Return the name of a plugin, or of a factory that was given in its place."""
+    return given if isinstance(given, str) else str(getattr(given, "__name__", type(given).__name__))
 
 
 def _name_of(listener: object) -> str:
     named = listener if hasattr(listener, "__name__") else type(listener)
     return str(getattr(named, "__qualname__", None) or getattr(named, "__name__", repr(type(listener))))
-
 
 
 class ParallelRunner(Runner):

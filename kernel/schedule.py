@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from kernel.rules import OnFailure
-
 if TYPE_CHECKING:
     from kernel.pipeline import Plan
+    from kernel.rules import OnFailure
 
 __all__ = ["Phase", "Schedule"]
+
 
 class Phase(IntEnum):
     """Where a node is on its way through a run."""
@@ -93,9 +93,7 @@ class Schedule:
                 readers[name] -= 1
                 if not readers[name] and name not in keep:
                     free.append(name)
-            for name in outputs[index]:
-                if name not in readers and name not in keep:
-                    free.append(name)
+            free += [name for name in outputs[index] if name not in readers and name not in keep]
         return free
 
     def failed(self, index: int) -> list[int]:
@@ -161,7 +159,8 @@ class Schedule:
         """
         if not self._unlocks or not self.over:
             return []
-        nodes, lines = self._plan.nodes, []
+        nodes = self._plan.nodes
+        lines: list[str] = []
         for index in self.in_phase(Phase.WAITING):
             missing = [nodes[p].name for p in self._plan.parents[index] if self.phases[p] != Phase.DONE]
             lines.append(f"{nodes[index].name!r} waits for {', '.join(map(repr, missing)) or 'nobody'}")

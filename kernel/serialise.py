@@ -18,7 +18,7 @@ from kernel.errors import DatasetError, ValidationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["PLAIN", "Dumped", "Inline", "dump", "load", "load_inline", "prepare"]
+__all__ = ["PLAIN", "Dumped", "Inline", "by_value", "dump", "load", "load_inline", "prepare"]
 
 #: Types whose values nobody can change and that every wire carries: such a value is its own handle. `bytes`
 #: is not among them, for bytes are what a handle made by `Dumped.inline` is.
@@ -68,6 +68,14 @@ def dump(name: str, data: Any) -> Dumped:
             f"It has to reach another process: return plain data instead of open resources, "
             f"declare the dataset as a file, or use an executor whose workers are threads."
         ) from error
+
+
+def by_value(value: Any) -> bytes:
+    """Pickle with all that is local, nameless or of the main script by value; raises whatever stops it."""
+    import cloudpickle  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - seldom needed, and slow to load
+
+    data: bytes = cloudpickle.dumps(value, 5)  # pyright: ignore[reportUnknownMemberType]
+    return data
 
 
 def prepare(values: Mapping[str, Any], readers: Mapping[str, Sequence[str]]) -> dict[str, Dumped]:

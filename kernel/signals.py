@@ -6,13 +6,11 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["Signals"]
 
-_WATCHED = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+_WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Signals:
@@ -29,7 +27,7 @@ class Signals:
         self._before: dict[int, Any] = {}
         self.received: list[int] = []
 
-    def __enter__(self) -> Signals:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in _WATCHED:
                 before = signal.getsignal(number)

@@ -20,7 +20,7 @@ MOST_ON_WINDOWS = 61
 
 
 def check_workers(workers: object) -> int | None:
-    """Return the number of workers asked for, or None. Raises ConfigError (a ValueError) for all but positive integers."""
+    """Return the number of workers asked for, or None; ConfigError (a ValueError) for all but positive integers."""
     if workers is None:
         return None
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
@@ -47,7 +47,7 @@ def pool_size(useful: int, asked: int | None) -> int:
 
 
 def usable_cpus() -> int:
-    """Count the CPUs that this process may use: its affinity, and its control group's quota rounded down, at least 1."""
+    """Count the CPUs that this process may use: its affinity, capped by its control group's quota, at least 1."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_quota()
     if quota is not None:

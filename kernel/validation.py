@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.errors import ValidationError
 from kernel.node.names import base_name
+from kernel.serialise import by_value
 from kernel.specs.executor import Reach
 
 if TYPE_CHECKING:
@@ -147,10 +148,8 @@ def _datasets_out_of_reach(names: Sequence[str], datasets: Datasets, reach: Reac
 
 
 def _unserialisable(value: object) -> str | None:
-    import cloudpickle  # noqa: PLC0415 - runs in one process never need it
-
     try:
-        cloudpickle.dumps(value, 5)
+        by_value(value)
     except Exception as error:  # whatever a type's pickling raises is the reason
         return f"{type(error).__name__}: {error}"
     return None

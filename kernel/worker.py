@@ -105,7 +105,19 @@ class Worker:
             turn.drop_saved()
             handles, size = (), 0
         _notes.reset(token)
-        return (index, handles, start, loaded, ran, clock(), size, failure, attempt, notes or None, turn.tokens)
+        return (
+            index,
+            handles,
+            start,
+            loaded,
+            ran,
+            clock(),
+            size,
+            failure,
+            attempt,
+            notes or None,
+            turn.tokens,
+        )
 
     def node(self, index: int) -> Node:
         """Return the node for listeners; built from the program's columns when first asked for."""
@@ -124,7 +136,7 @@ class Worker:
         return dataset
 
     def in_threads(self, call: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Call in threads, all at once, and wait for all; return results in order or raise the first failure in order."""
+        """Call in threads and wait for all; return the results in order or raise the first failure in order."""
         if len(arguments) == 1:
             return [call(*arguments[0])]
         if self._pool is None:

@@ -66,9 +66,10 @@ FLOW = """
     def die(x):
         os.kill(os.getpid(), signal.SIGKILL)
 
+    loading = node(load, "raw", "table", name="load")
     pipelines = {
-        "evaluate": pipeline([node(load, "raw", "table", name="load"), node(evaluate, "table", "y", name="evaluate")]),
-        "wrap": pipeline([node(load, "raw", "table", name="load"), node(wrap, "table", "z", name="wrap")]),
+        "evaluate": pipeline([loading, node(evaluate, "table", "y", name="evaluate")]),
+        "wrap": pipeline([loading, node(wrap, "table", "z", name="wrap")]),
         "parse": pipeline([node(parse, "text", "parsed", name="parse")]),
         "leave": pipeline([node(leave, "raw", "l", name="leave")]),
         "interrupt": pipeline([node(interrupt, "raw", "i", name="interrupt")]),

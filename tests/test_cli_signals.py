@@ -7,9 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -38,12 +43,13 @@ def wait_until(condition, what: str, seconds: float = 30.0):
         time.sleep(0.01)
 
 
-def alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def is_left(run: subprocess.Popen[str], folder: Path) -> bool:
+    """Say whether a process of the run's group, or the one that ran the slow node, is still there."""
+    for look, number in ((os.killpg, run.pid), (os.kill, int((folder / "started").read_text()))):
+        with suppress(ProcessLookupError):
+            look(number, 0)
+            return True
+    return False
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ def started(tmp_path):
 
     yield start
     for run in runs:
-        if alive(run.pid):
+        with suppress(ProcessLookupError):
             os.killpg(run.pid, signal.SIGKILL)
         run.communicate(timeout=10)
 
@@ -75,7 +81,7 @@ def started(tmp_path):
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 @pytest.mark.parametrize("executor", ["sequential", "threads", "process_pool"])
 def test_a_signal_to_the_command_ends_the_run_with_its_code_and_leaves_no_process(
-    started, executor, name, code
+    started, tmp_path, executor, name, code
 ):
     run = started("-x", executor, "--grace", "0.2")
     run.send_signal(getattr(signal, name))
@@ -84,17 +90,17 @@ def test_a_signal_to_the_command_ends_the_run_with_its_code_and_leaves_no_proces
     assert f" INTERRUPTED by {name}\n" in err
     assert err.splitlines()[-1].endswith('--grace 0.2 --from-nodes "quick"')
     assert " 2 nodes  1 ok" in out
-    wait_until(lambda: not alive(run.pid), "the end of all processes of the run")
+    wait_until(lambda: not is_left(run, tmp_path), "the end of all processes of the run")
 
 
-def test_ctrl_c_in_a_terminal_reaches_the_workers_too_and_ends_the_same_way(started):
+def test_ctrl_c_in_a_terminal_reaches_the_workers_too_and_ends_the_same_way(started, tmp_path):
     run = started("-x", "process_pool", "--grace", "0.2")
     os.killpg(run.pid, signal.SIGINT)
     _, err = run.communicate(timeout=30)
     assert run.returncode == 130, err
     assert err.count("INTERRUPTED by SIGINT") == 1
     assert "Traceback" not in err
-    wait_until(lambda: not alive(run.pid), "the end of all processes of the run")
+    wait_until(lambda: not is_left(run, tmp_path), "the end of all processes of the run")
 
 
 def test_ctrl_c_while_the_project_is_read_is_no_traceback(tmp_path):

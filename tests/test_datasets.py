@@ -164,12 +164,13 @@ def test_all_problems_of_entries_are_told_a_line_each():
             "_anchor": {"nothing": "checked"},
         }
     )
+    with pytest.raises(PluginError) as unknown:
+        types("cvs")
     problems = datasets.check([*datasets.names(), "undeclared"])
     assert problems == [
         "no_type: its 'type' is missing",
         "odd_type: its 'type' is not a text",
-        "unknown: its type 'cvs' cannot be had: there is no dataset type 'cvs'; "
-        "installed: memory, plain, remembered",
+        f"unknown: its type 'cvs' cannot be had: {unknown.value}",
         "text: an entry is a mapping with a 'type', not a str",
         "two: there are no credentials under the key 'nobody'; add them, or correct the key",
         "two: a Remembered does not take its options: missing a required argument: 'filepath'",

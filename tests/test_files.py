@@ -189,6 +189,17 @@ def test_paths_are_shown_without_user_password_and_query():
     assert datasets.describe("a") == "abfs://box/***/x.csv"
 
 
+def test_a_password_in_a_url_stands_in_no_error():
+    datasets = Datasets({"a": CSVDataset("nowhere://me:hunt@er2@host/x.csv?sig=hunter3")})
+    with pytest.raises(DatasetError, match=r"^a: cannot be loaded") as caught:
+        datasets.load("a")
+    dataset = CSVDataset("memory://me:hunter2@host/x.csv?sig=hunter3", credentials={"key": "hunter4"})
+    with pytest.raises(DatasetError, match=r"^a: there is no file memory://host/x.csv$") as missing:
+        Datasets({"a": dataset}).load("a")
+    shown = f"{caught.value} {caught.value.__cause__!r} {missing.value} {missing.value.__cause__!r}"
+    assert "hunt" not in shown
+
+
 def test_wrong_credentials_of_a_file_system_are_not_shown():
     entry = {"type": "csv", "filepath": "memory://x/y.csv", "credentials": {"secret_key": "hunter2-long"}}
     for kind in ("nowhere://x/y.csv", "memory://missing/y.csv"):

@@ -43,9 +43,7 @@ def test_a_namespace_goes_in_front_of_nodes_datasets_and_parameters(model):
 
 
 def test_datasets_that_are_listed_keep_their_names(model):
-    made = pipeline(
-        model, namespace="ns", inputs="table", outputs={"plot"}, parameters=["trees", "params:a.b"]
-    )
+    made = pipeline(model, namespace="ns", inputs="table", outputs={"plot"}, parameters=["trees", "params:a.b"])
     assert made.inputs() == {"table@pandas", "params:trees", "parameters", "params:a.b"}
     assert made.outputs() == {"ns.score", "plot"}
 
@@ -100,9 +98,7 @@ def test_datasets_may_stay_without_the_prefix(model):
 
 
 def test_a_pipeline_can_be_used_twice_under_two_namespaces(model):
-    both = pipeline(model, namespace="a", parameters="trees") + pipeline(
-        model, namespace="b", parameters="trees"
-    )
+    both = pipeline(model, namespace="a", parameters="trees") + pipeline(model, namespace="b", parameters="trees")
     assert len(both.nodes) == 4
     assert "params:trees" in both.inputs()
     assert both.outputs() == {"a.score", "a.plot", "b.score", "b.plot"}

@@ -198,9 +198,7 @@ def test_default_names_tell_functions_inputs_and_outputs_apart():
 
 
 def test_a_default_name_is_the_same_in_another_process():
-    code = (
-        "from collections import Counter; from kernel.node import node; print(node(Counter, 'a', 'b').name)"
-    )
+    code = "from collections import Counter; from kernel.node import node; print(node(Counter, 'a', 'b').name)"
     names = {
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
         for _ in range(2)

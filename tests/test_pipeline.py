@@ -76,9 +76,7 @@ def test_nodes_may_be_any_mix_of_nodes_and_pipelines(diamond):
     assert names(pipeline(diamond)) == names(diamond)
 
 
-@pytest.mark.parametrize(
-    "wrong", [None, 3, "text", step("a", "b", "c"), [None], [step("a", "b", "c"), "text"], [[]]]
-)
+@pytest.mark.parametrize("wrong", [None, 3, "text", step("a", "b", "c"), [None], [step("a", "b", "c"), "text"], [[]]])
 def test_what_is_not_nodes_is_refused(wrong):
     with pytest.raises(PipelineError, match="nodes must be"):
         pipeline(wrong)
@@ -164,9 +162,7 @@ def test_a_pipeline_cannot_be_changed(diamond):
 
 
 def test_after_orders_nodes_that_share_no_data():
-    made = pipeline(
-        [step("a", None, "x", after="b"), step("b", None, "y", after=["c"]), step("c", None, "z")]
-    )
+    made = pipeline([step("a", None, "x", after="b"), step("b", None, "y", after=["c"]), step("c", None, "z")])
     assert names(made) == ["c", "b", "a"]
     assert made.plan.unmet == [0, 1, 1]
     assert made.plan.layers == 3

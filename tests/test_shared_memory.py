@@ -10,7 +10,6 @@ import os
 import pickle
 import signal
 import threading
-import time
 
 import numpy as np
 import pandas as pd
@@ -696,9 +695,3 @@ def test_a_worker_outliving_its_runner_gets_a_clear_error(tmp_path):
     with pytest.raises(DatasetError, match="shared memory of the run cannot be opened"):
         store.open(0)
 
-
-def wait_until(condition, limit=10.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from kernel.datasets.rebuilt import rebuilt
 
-__all__ = ["HIDDEN", "hide", "with_credentials"]
+__all__ = ["HIDDEN", "hide", "texts_in", "with_credentials"]
 
 #: What stands in a message in place of a secret.
 HIDDEN = "***"
@@ -31,7 +31,7 @@ def with_credentials(
             problems.append(f"there are no credentials under the key {value!r}; add them, or correct the key")
             return None
         value = credentials[value] if isinstance(value, str) else value
-        secrets.update(_texts(value))
+        secrets.update(texts_in(value))
         return value
 
     return cast("dict[str, Any]", rebuilt(entry, replaced))
@@ -45,13 +45,13 @@ def hide(text: str, secrets: Sequence[str]) -> str:
     return text
 
 
-def _texts(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
     """Yield every text in a section of credentials that is worth hiding; flags and empty ones are not."""
     if isinstance(value, Mapping):
         for each in cast("Mapping[str, Any]", value).values():
-            yield from _texts(each)
+            yield from texts_in(each)
     elif isinstance(value, list | tuple):
         for each in cast("Sequence[Any]", value):
-            yield from _texts(each)
+            yield from texts_in(each)
     elif value is not None and not isinstance(value, bool) and str(value):
         yield str(value)

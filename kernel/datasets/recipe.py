@@ -39,7 +39,8 @@ class Recipe:
         try:
             dataset = self.cls(**options)
             if self.secrets:
-                object.__setattr__(dataset, "secrets", self.secrets)  # the class may be frozen
+                secrets = (*dataset.secrets, *self.secrets)
+                object.__setattr__(dataset, "secrets", secrets)  # the class may be frozen
         except Exception as error:  # a dataset's class is foreign code and raises anything
             failure = failed(self.name, f"built as {self.cls.__name__}", self.secrets, error)
         else:

@@ -16,9 +16,7 @@ DeclaredNames = None | str | tuple[str, ...] | Mapping[str, str]
 _NO_KEYWORDS: Mapping[str, Any] = {}
 
 
-def bind_inputs(
-    declared_inputs: DeclaredNames, values: Sequence[Any]
-) -> tuple[Sequence[Any], Mapping[str, Any]]:
+def bind_inputs(declared_inputs: DeclaredNames, values: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """Turn values, in the order of the node's `input_names`, into positional and keyword arguments."""
     if declared_inputs is None or isinstance(declared_inputs, str | tuple):
         return values, _NO_KEYWORDS

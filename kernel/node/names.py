@@ -105,9 +105,7 @@ def check_plain(what: str, value: object) -> None:
     if not isinstance(value, str):
         raise PipelineError(f"{what} must be a string, got {type(value).__name__}")
     if not _is_plain(value):
-        raise PipelineError(
-            f"{what} {value!r} may only have letters, digits, '_', '-' and '.', and at least one"
-        )
+        raise PipelineError(f"{what} {value!r} may only have letters, digits, '_', '-' and '.', and at least one")
 
 
 def checked_tags(tags: str | Iterable[str]) -> frozenset[str]:

@@ -199,9 +199,7 @@ class Node:
                 sorted(set(self.input_names) - given.keys()),
                 sorted(given.keys() - set(self.input_names)),
             )
-            raise PipelineError(
-                f"node {self.name!r}: inputs missing: {missing}, not inputs of this node: {extra}"
-            )
+            raise PipelineError(f"node {self.name!r}: inputs missing: {missing}, not inputs of this node: {extra}")
         args, kwargs = self.bind([given[name] for name in self.input_names])
         try:
             result = self.func(*args, **kwargs)

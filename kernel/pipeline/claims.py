@@ -42,8 +42,7 @@ def claims_of(nodes: Sequence[Node], problems: list[str]) -> Claims:
     if len(named) < len(nodes):
         twice = sorted(name for name, count in Counter(node.name for node in nodes).items() if count > 1)
         problems.append(
-            f"node names must be unique, but these occur more than once: "
-            f"{', '.join(twice)}. Give each node its name"
+            f"node names must be unique, but these occur more than once: {', '.join(twice)}. Give each node its name"
         )
     bases = base_names(nodes)
     makers: dict[str, str] = {}
@@ -86,9 +85,7 @@ def _clashes(one: Claims, other: Claims) -> Iterator[str]:
             yield _two_owners("output", name, "is made by", one.makers[name], other.makers[name])
     for name in sorted(one.confirmers.keys() & other.confirmers.keys()):
         if one.confirmers[name] != other.confirmers[name]:
-            yield _two_owners(
-                "dataset", name, "is confirmed by", one.confirmers[name], other.confirmers[name]
-            )
+            yield _two_owners("dataset", name, "is confirmed by", one.confirmers[name], other.confirmers[name])
     for mine, theirs in ((one, other), (other, one)):
         for name in sorted(mine.transcoded - theirs.transcoded):
             if name in theirs.makers or name in theirs.readers:
@@ -132,9 +129,7 @@ def may_loop(mine: Sequence[Claims], theirs: Sequence[Claims]) -> bool:
 
 
 def _follows(later: Claims, earlier: Claims) -> bool:
-    return not (
-        earlier.makers.keys().isdisjoint(later.readers) and earlier.nodes.keys().isdisjoint(later.awaited)
-    )
+    return not (earlier.makers.keys().isdisjoint(later.readers) and earlier.nodes.keys().isdisjoint(later.awaited))
 
 
 def unknown_after(nodes: Iterable[Node], named: Mapping[str, Node]) -> list[str]:

@@ -73,24 +73,23 @@ def build_dag(nodes: Collection[Node]) -> Dag:
 
 
 def _parents(nodes: Sequence[Node]) -> list[Collection[int]]:
+    inputs = [node.input_names for node in nodes]
+    outputs = [node.output_names for node in nodes]
     bases = base_names(nodes)
-    made = {bases.get(name, name): at for at, node in enumerate(nodes) for name in node.output_names}
-    by_name: dict[str, int] | None = None
-    parents: list[Collection[int]] = []
-    for node in nodes:
-        names = [bases.get(name, name) for name in node.input_names] if bases else node.input_names
-        found = [made[name] for name in names if name in made]
-        if node.after:
-            if by_name is None:
-                by_name = {other.name: at for at, other in enumerate(nodes)}
-            found += [by_name[name] for name in node.after if name in by_name]
-        parents.append(dict.fromkeys(found) if len(found) > 1 else found)
-    return parents
+    if bases:
+        inputs = [tuple([bases.get(name, name) for name in names]) for names in inputs]
+        outputs = [tuple([bases.get(name, name) for name in names]) for names in outputs]
+    made = {name: at for at, names in enumerate(outputs) for name in names}
+    parents: list[Collection[int]] = [[made[name] for name in names if name in made] for names in inputs]
+    with_order = [at for at, node in enumerate(nodes) if node.after]
+    if with_order:
+        by_name = {node.name: at for at, node in enumerate(nodes)}
+        for at in with_order:
+            parents[at] = [*parents[at], *[by_name[name] for name in nodes[at].after if name in by_name]]
+    return [found if len(set(found)) == len(found) else dict.fromkeys(found) for found in parents]
 
 
-def layers(
-    parents: Sequence[Collection[int]], children: Sequence[list[int]]
-) -> tuple[list[int], tuple[int, ...]]:
+def layers(parents: Sequence[Collection[int]], children: Sequence[list[int]]) -> tuple[list[int], tuple[int, ...]]:
     """Return positions layer by layer and where the layers end; what is on or behind a cycle is left out."""
     unmet = [len(above) for above in parents]
     layer = [at for at, count in enumerate(unmet) if not count]

@@ -85,9 +85,7 @@ class Renaming:
         return {key: self(name) for key, name in names.items()}
 
 
-def make_renaming(
-    plan: Plan, inputs: Names, outputs: Names, parameters: Names, prefix: str | None
-) -> Renaming:
+def make_renaming(plan: Plan, inputs: Names, outputs: Names, parameters: Names, prefix: str | None) -> Renaming:
     """Check what is to be mapped against the pipeline; PipelineError with all that does not fit."""
     new_inputs, new_outputs = _mapping("inputs", inputs), _mapping("outputs", outputs)
     new_parameters = {
@@ -104,13 +102,9 @@ def make_renaming(
             elif name not in known:
                 problems.append(f"{what!r} maps {name!r}, which no node reads or makes{meant(name, known)}")
             elif what == "inputs" and base_name(name) in made:
-                problems.append(
-                    f"'inputs' maps {name!r}, but a node of this pipeline makes it; map it in 'outputs'"
-                )
+                problems.append(f"'inputs' maps {name!r}, but a node of this pipeline makes it; map it in 'outputs'")
             elif what == "outputs" and base_name(name) not in made:
-                problems.append(
-                    f"'outputs' maps {name!r}, but no node of this pipeline makes it; map it in 'inputs'"
-                )
+                problems.append(f"'outputs' maps {name!r}, but no node of this pipeline makes it; map it in 'inputs'")
     refuse(problems)
     return Renaming(new_inputs | new_outputs | new_parameters, prefix)
 
@@ -127,9 +121,7 @@ def renamed(nodes: Iterable[Node], renaming: Renaming, namespace: str | None) ->
             namespace=".".join(spaces) or None,
         )
     return [
-        copy.copy(after=[copies[name].name if name in copies else name for name in copy.after])
-        if copy.after
-        else copy
+        copy.copy(after=[copies[name].name if name in copies else name for name in copy.after]) if copy.after else copy
         for copy in copies.values()
     ]
 

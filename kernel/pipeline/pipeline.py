@@ -71,9 +71,7 @@ class Pipeline:
         if isinstance(nodes, Pipeline):
             return list(nodes._members), []  # noqa: SLF001 - its own class
         if not isinstance(nodes, Iterable) or isinstance(nodes, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
-            raise PipelineError(
-                f"nodes must be an iterable of nodes and pipelines, got {type(nodes).__name__}"
-            )
+            raise PipelineError(f"nodes must be an iterable of nodes and pipelines, got {type(nodes).__name__}")
         joined: list[Node] = []
         loose: list[Node] = []
         for given in nodes:
@@ -83,9 +81,7 @@ class Pipeline:
             elif isinstance(given, Pipeline):  # pyright: ignore[reportUnnecessaryIsInstance] - as above
                 joined += given._members  # noqa: SLF001 - its own class
             else:
-                raise PipelineError(
-                    f"nodes must be nodes and pipelines, got {type(given).__name__} among them"
-                )
+                raise PipelineError(f"nodes must be nodes and pipelines, got {type(given).__name__} among them")
         return joined, loose
 
     @classmethod
@@ -145,9 +141,7 @@ class Pipeline:
     def node_dependencies(self) -> dict[Node, set[Node]]:
         """Each node with those that must be done before it, by data or by `after`."""
         nodes = self._dag.nodes
-        return {
-            node: {nodes[at] for at in above} for node, above in zip(nodes, self._dag.parents, strict=True)
-        }
+        return {node: {nodes[at] for at in above} for node, above in zip(nodes, self._dag.parents, strict=True)}
 
     def inputs(self) -> set[str]:
         """Return the names of datasets that are read here but not made here."""

@@ -84,12 +84,7 @@ def with_namespaces(dag: Dag, namespaces: Iterable[str]) -> set[int]:
     wanted = set(namespaces)
     enclosing = {space: _enclosing(space) for space in {node.namespace for node in dag.nodes} if space}
     known = {outer for outers in enclosing.values() for outer in outers}
-    refuse(
-        [
-            f"there is no namespace {name!r} in this pipeline{meant(name, known)}"
-            for name in sorted(wanted - known)
-        ]
-    )
+    refuse([f"there is no namespace {name!r} in this pipeline{meant(name, known)}" for name in sorted(wanted - known)])
     inside = {space for space, outers in enclosing.items() if not wanted.isdisjoint(outers)}
     return {at for at, node in enumerate(dag.nodes) if node.namespace in inside}
 

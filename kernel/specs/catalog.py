@@ -56,7 +56,11 @@ class Catalog(Protocol):
     """The runner's half, built as `factory(**options)`. It serves one run; each run gets a catalog of its own."""
 
     def validate_catalog(
-        self, names: Sequence[str], values: Mapping[str, Any], reach: Reach, readers: Mapping[str, Sequence[str]]
+        self,
+        names: Sequence[str],
+        values: Mapping[str, Any],
+        reach: Reach,
+        readers: Mapping[str, Sequence[str]],
     ) -> None:
         """Raise one `ValidationError` with every dataset in memory that cannot reach the workers.
 
@@ -93,7 +97,7 @@ class Catalog(Protocol):
         ...
 
     def settle(self, keep: Iterable[str]) -> None:
-        """The run is over and its workers are gone or idle: keep these values for the result, drop all else."""
+        """Keep these values for the result and drop all else: the run is over, its workers are gone or idle."""
         ...
 
     def close(self) -> None:

@@ -41,8 +41,8 @@ class State(IntEnum):
 class Failure:
     """An error on its way from a worker to the runner: always picklable, whatever was raised.
 
-    `place` is where it happened (`load`, `hook`, `run`, `save`, `timeout`), `traceback` the user's frames as text, `pickled` the
-    exception itself where it survives pickling and rebuilding.
+    `place` is where it happened (`load`, `hook`, `run`, `save`, `timeout`), `traceback` the user's frames as text,
+    `pickled` the exception itself where it survives pickling and rebuilding.
     """
 
     place: str

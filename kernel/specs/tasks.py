@@ -42,8 +42,8 @@ class Program:
 
     Columns have one entry for each node, in the order of the plan: `which` is the position of the node's function in
     `functions`, `inputs` and `outputs` are as declared (None, a name, a tuple, a mapping). `details` has only the nodes
-    that have any. `modules` are those that define the functions: a clean worker, or what it is made from, may import them
-    early. `free` holds the handles of the free inputs that live in memory; `datasets` what builds each dataset
+    that have any. `modules` are those that define the functions: a clean worker, or what it is made from, may import
+    them early. `free` holds the handles of the free inputs that live in memory; `datasets` what builds each dataset
     that does not (call it to get the dataset).
     """
 

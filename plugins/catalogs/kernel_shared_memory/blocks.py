@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kernel_shared_memory.control import Range, Slot
-    from kernel_shared_memory.store import Block
+    from kernel_shared_memory.shape import Block
 
 __all__ = ["Blocks"]
 

@@ -12,7 +12,8 @@ from kernel.specs.executor import Reach
 from kernel_shared_memory import control
 from kernel_shared_memory.blocks import Blocks
 from kernel_shared_memory.place import arena_size, choose, close_all
-from kernel_shared_memory.store import Shape, SharedMemoryStore, is_block
+from kernel_shared_memory.shape import Shape, is_block
+from kernel_shared_memory.store import SharedMemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -145,9 +146,6 @@ class SharedMemoryCatalog:
     def close(self) -> None:
         """Drop everything; values that were loaded stay valid."""
         self.settle(())
-        if self._store is not None:
-            self._store.close()
-            self._store = None
 
     def memory_in_use(self) -> int:
         """Return the bytes of memory that the arenas take."""
@@ -173,6 +171,6 @@ class SharedMemoryCatalog:
     def _close_segments(self) -> None:
         self._blocks = None
         if self._store is not None:
-            self._store.forget_arenas()
+            self._store.close()
         if self._remove is not None:
             self._remove()

@@ -38,9 +38,13 @@ class DirectoryPlace:
         self._pid = os.getpid()
         # Locked before it has its name: an owner file that can be locked has lost its owner.
         draft = self._path / f"{_OWNER}.new"
-        self._owner: int | None = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._owner, fcntl.LOCK_EX)
-        draft.rename(self._path / _OWNER)
+        try:
+            self._owner: int | None = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._owner, fcntl.LOCK_EX)
+            draft.rename(self._path / _OWNER)
+        except OSError:
+            shutil.rmtree(self._path, ignore_errors=True)
+            raise
 
     def create(self, name: str, size: int) -> Segment:
         """Make a segment that takes no memory until it is written to; raises `OSError`."""

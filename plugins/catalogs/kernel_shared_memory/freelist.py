@@ -60,8 +60,8 @@ def gaps(taken: Iterable[Range], end: int) -> Iterator[Range]:
     """Yield the parts below `end` that none of `taken` covers."""
     at = 0
     for start, count in sorted(taken):
-        if start > at:
-            yield at, start - at
+        if min(start, end) > at:
+            yield at, min(start, end) - at
         at = max(at, start + count)
     if at < end:
         yield at, end - at

@@ -44,16 +44,26 @@ def choose(wanted: PlaceName | None, folder: str | Path | None) -> Place:
     if folder is not None:
         if wanted not in {None, "directory"}:
             raise ConfigError(f"shared_memory: place={wanted!r} takes no directory; leave one of the two out")
-        return directory.DirectoryPlace(Path(folder))
+        return _directory(Path(folder))
     if wanted not in {None, "memfd", "directory"}:
         raise ConfigError(f"shared_memory: place={wanted!r} is unknown; take 'memfd' or 'directory'")
     if wanted == "directory":
-        return directory.DirectoryPlace(directory.default_folder())
+        return _directory(directory.default_folder())
     if memfd.is_usable():
         return memfd.MemfdPlace()
     if wanted == "memfd":
         raise ConfigError("shared_memory: place='memfd' does not work on this system; take 'directory'")
-    return directory.DirectoryPlace(directory.default_folder())
+    return _directory(directory.default_folder())
+
+
+def _directory(folder: Path) -> Place:
+    try:
+        return directory.DirectoryPlace(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"shared_memory: no directory can be made in {folder}: {error.strerror}. "
+            f"Let catalog option 'directory' name a folder that exists and can be written."
+        ) from error
 
 
 def arena_size() -> int:

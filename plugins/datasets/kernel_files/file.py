@@ -10,6 +10,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+from kernel.datasets.credentials import texts_in
 from kernel.datasets.dataset import Dataset, Version
 from kernel.datasets.versions import new_version, version_problem
 from kernel.errors import DatasetError, VersionNotFoundError
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 _URL = re.compile(
     r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*)://(?P<rest>.*)", re.DOTALL
 )
+#: The password and the query of a URL.
+_URL_SECRETS = re.compile(r"(?<=:)[^/:]+(?=@)|(?<=\?).+", re.DOTALL)
 _LOCAL_PROTOCOLS = frozenset({"file", "local"})
 _LOCAL = LocalFiles()
 
@@ -58,6 +61,9 @@ class FileDataset(Dataset):
         self.load_args = dict(load_args or {})
         self.save_args = {**self.save_defaults, **(save_args or {})}
         self.version = version
+        self.secrets = tuple(texts_in(credentials))
+        if self.protocol not in _LOCAL_PROTOCOLS:
+            self.secrets += tuple(part for part in _URL_SECRETS.findall(self.filepath) if part)
         self._fs_options = {**(fs_args or {}), **(credentials or {})}
         for named in (version.load, version.save or None) if version else ():
             if named is not None and (problem := version_problem(named)):
@@ -127,7 +133,7 @@ class FileDataset(Dataset):
         """Say where the file is: its path, or its URL without user, password and query."""
         if self.protocol in _LOCAL_PROTOCOLS:
             return self.filepath
-        return re.sub(r"://[^/@]*@", "://", self.filepath.partition("?")[0])
+        return re.sub(r"://[^/]*@", "://", self.filepath.partition("?")[0])
 
     def _files(self) -> LocalFiles | RemoteFiles:
         """Return the files to which this one belongs; fsspec itself keeps its file systems."""

@@ -8,16 +8,19 @@ import signal
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from kernel.errors import KernelError
 from kernel.specs.events import Event, Failure, Log, Outcomes, State, WorkerDown, WorkerUp
-from kernel.specs.tasks import Turn
 from kernel_process_pool.deaths import Death, in_words
-from kernel_process_pool.dispatch import Dispatch
 from kernel_process_pool.launchers import ForkLauncher, Launcher, ServerLauncher
 from kernel_process_pool.slots import Slots
 from kernel_process_pool.wire import Kind
 from kernel_process_pool.workers import WorkerLink
+
+if TYPE_CHECKING:
+    from kernel.specs.tasks import Turn
+    from kernel_process_pool.dispatch import Dispatch
 
 __all__ = ["Crew"]
 
@@ -31,7 +34,12 @@ class Crew:
     """Up to `size` worker processes, their streams, and the one who makes them."""
 
     def __init__(
-        self, method: str, size: int, modules: Sequence[str], selector: selectors.BaseSelector, dispatch: Dispatch
+        self,
+        method: str,
+        size: int,
+        modules: Sequence[str],
+        selector: selectors.BaseSelector,
+        dispatch: Dispatch,
     ) -> None:
         self.size = size
         self.links: dict[int, WorkerLink] = {}
@@ -87,7 +95,7 @@ class Crew:
 
     def on_ready(self, key: selectors.SelectorKey, mask: int) -> list[Event]:
         """Deal with a descriptor that the selector found ready."""
-        link = key.data
+        link: WorkerLink | None = key.data
         if link is None:
             deaths = self._launcher.collect(key.fd)
             if deaths:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from kernel.specs.events import Outcomes
-from kernel.specs.tasks import Program, Tasks, Turn
 from kernel_process_pool.costs import TINY_S, Costs
-from kernel_process_pool.workers import WorkerLink
+
+if TYPE_CHECKING:
+    from kernel.specs.events import Outcomes
+    from kernel.specs.tasks import Program, Tasks, Turn
+    from kernel_process_pool.workers import WorkerLink
 
 __all__ = ["Dispatch"]
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from kernel_process_pool.deaths import Death, reap
@@ -131,14 +132,16 @@ def _become_worker(number: int, stream: socket.socket, slots: int, runner: int) 
 def _close_inherited_streams(keep: set[int]) -> None:
     """Close sockets and pipes of the runner: while a worker holds the other end of one, its end is never seen."""
     try:
-        open_now = [int(name) for name in os.listdir("/proc/self/fd")]
+        open_now = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
     except OSError:  # no /proc: the streams of other workers are told apart by their pids instead
         return
     for fd in open_now:
         if fd in keep:
             continue
         try:
-            if os.readlink(f"/proc/self/fd/{fd}").startswith(("socket:", "anon_inode:[pidfd]", "anon_inode:[eventpoll]")):
+            if str(Path(f"/proc/self/fd/{fd}").readlink()).startswith(
+                ("socket:", "anon_inode:[pidfd]", "anon_inode:[eventpoll]")
+            ):
                 os.close(fd)
         except OSError:
             continue  # the listing's own descriptor, gone by now
@@ -230,5 +233,5 @@ class ServerLauncher:
 
 def _flags() -> list[str]:
     """Return the interpreter's own options, so that workers run as the runner does."""
-    flags: Callable[[], list[str]] = subprocess._args_from_interpreter_flags  # type: ignore[attr-defined]  # noqa: SLF001
+    flags: Callable[[], list[str]] = getattr(subprocess, "_args_from_interpreter_flags")  # noqa: B009 - no public name
     return flags()

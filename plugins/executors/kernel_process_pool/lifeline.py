@@ -13,7 +13,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the system kill this process when its parent, process `parent`, ends (Linux; elsewhere the stream's end does).
+    """Have the system kill this process when its parent, process `parent`, ends (Linux; elsewhere EOF does).
 
     The signal comes when the parent's *thread* that made this process ends, so parents make workers from a thread that
     lives as long as they do.

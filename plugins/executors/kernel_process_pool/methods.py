@@ -19,7 +19,7 @@ DEFAULT = "forkserver"
 
 
 def choose_method(option: str | None) -> str:
-    """Return the start method. An unknown option raises ConfigError; an unknown variable is warned about and ignored."""
+    """Return the start method; ConfigError for an unknown option, a warning for an unknown variable."""
     if sys.platform == "win32":
         raise ConfigError("the executor 'process_pool' needs a POSIX system; use 'threads' on this one")
     good = ", ".join(METHODS)
@@ -41,7 +41,7 @@ def choose_method(option: str | None) -> str:
 
 
 def refuse_unsafe_fork() -> None:
-    """Raise ConfigError while other Python threads live: a lock that one holds would stay locked in the worker for ever."""
+    """Raise ConfigError while other Python threads live: a lock that one holds would stay locked in the worker."""
     import threading  # noqa: PLC0415 - it is there already wherever there are threads
 
     others = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
@@ -55,7 +55,8 @@ def refuse_unsafe_fork() -> None:
         import logging  # noqa: PLC0415
 
         logging.getLogger("kernel").info(
-            "Workers are started by fork beside %d threads of libraries; if a worker hangs, use 'forkserver'.", native - 1
+            "Workers are started by fork beside %d threads of libraries; if a worker hangs, use 'forkserver'.",
+            native - 1,
         )
 
 

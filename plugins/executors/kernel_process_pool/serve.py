@@ -11,15 +11,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter as clock
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row, State
-from kernel.specs.tasks import Program
 from kernel.worker import Worker
 from kernel_process_pool.costs import TINY_S, Costs
-from kernel_process_pool.slots import Slot
 from kernel_process_pool.wire import Inbox, Kind, frame
+
+if TYPE_CHECKING:
+    from kernel.specs.tasks import Program
+    from kernel_process_pool.slots import Slot
 
 __all__ = ["Server"]
 
@@ -57,7 +59,7 @@ class Server:
             self._run_queue()
         self._end_program()
 
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
         """End the running node as Ctrl-C would; between two nodes there is nothing to end."""
         if self._running:
             raise KeyboardInterrupt

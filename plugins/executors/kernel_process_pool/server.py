@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import subprocess
+from types import FrameType
 from typing import Any, NoReturn
 
 from kernel_process_pool.deaths import reap
@@ -38,37 +39,42 @@ class _Server:
         self._control = control
         self._boot = boot
         self._workers: dict[int, int] = {}
+        self._rest = b""
+        self._descriptors: list[int] = []
         self._woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _ignore)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._runner = open_process(boot["runner"])
 
     def serve(self) -> None:
+        """Do what is asked and tell of ends, until there is nobody to tell."""
         poll = select.poll()
         for fd in (self._control.fileno(), self._woken, self._runner):
             if fd is not None:
                 poll.register(fd, select.POLLIN)
-        lines = b""
-        while True:
+        going_on = True
+        while going_on:
             ready = [fd for fd, _ in poll.poll()]
-            if self._runner in ready:
-                break
             if self._woken in ready:
                 os.read(self._woken, 4096)
                 self._collect()
-            if self._control.fileno() in ready:
-                data, fds, _, _ = socket.recv_fds(self._control, 65536, 16)
-                if not data:
-                    break
-                *requests, lines = (lines + data).split(b"\n")
-                for request in requests:
-                    number = json.loads(request)
-                    self._start(number, fds.pop(0), fds.pop(0))
+            going_on = self._runner not in ready and (self._control.fileno() not in ready or self._take_requests())
         for pid in self._workers:
             os.kill(pid, signal.SIGKILL)
         for pid in list(self._workers):
             reap(pid, block=True)
+
+    def _take_requests(self) -> bool:
+        """Start the workers that are asked for; False when the runner has closed the stream."""
+        data, fds, _, _ = socket.recv_fds(self._control, 65536, 64)
+        if not data:
+            return False
+        *requests, self._rest = (self._rest + data).split(b"\n")
+        self._descriptors += fds
+        for request in requests:
+            self._start(json.loads(request), self._descriptors.pop(0), self._descriptors.pop(0))
+        return True
 
     def _start(self, number: int, stream: int, slots: int) -> None:
         if self._boot["method"] == "spawn":
@@ -104,6 +110,10 @@ class _Server:
             self._control.sendall(json.dumps(message).encode() + b"\n")
         except OSError:  # the runner is gone; the loop sees that for itself
             return
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: the signal's number is written to the wake-up descriptor, which is all that is wanted of it."""
 
 
 def spawn_worker(number: int, stream: int, slots: int, boot: dict[str, Any]) -> int:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+from kernel.serialise import by_value
+
 __all__ = ["dumps", "obstacle"]
 
 
 def dumps(value: Any) -> bytes:
-    """Pickle by reference; by value what lives in the main script, is local or has no name. Raises whatever stops it."""
+    """Pickle by reference; by value what is local, nameless or of the main script. Raises whatever stops it."""
     try:
         data = pickle.dumps(value, 5)
     except Exception:  # whatever pickle cannot do is tried again with cloudpickle, whose error counts
         data = b"__main__"
     if b"__main__" not in data:
         return data
-    import cloudpickle  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - importing it costs as much as pluggy
-
-    by_value: bytes = cloudpickle.dumps(value, 5)
-    return by_value
+    return by_value(value)
 
 
 def obstacle(value: Any) -> str | None:

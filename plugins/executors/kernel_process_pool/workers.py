@@ -7,13 +7,16 @@ import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from attrs import define, field, frozen
 
-from kernel.specs.events import Outcomes
-from kernel.specs.tasks import Turn
-from kernel_process_pool.slots import Slot
 from kernel_process_pool.wire import Inbox, Kind, frame
+
+if TYPE_CHECKING:
+    from kernel.specs.events import Outcomes
+    from kernel.specs.tasks import Turn
+    from kernel_process_pool.slots import Slot
 
 __all__ = ["Fate", "Sent", "WorkerLink"]
 
@@ -71,7 +74,7 @@ class WorkerLink:
         self.send(Kind.TASKS, pickle.dumps(rows, 5))
 
     def start_clock(self) -> None:
-        """Start the time limit of the turn that is with the worker, if it has one; the worker is up and takes it now."""
+        """Start the time limit of the turn that is with the worker, if it has one: the worker takes it now."""
         limit = self.sent[0].turn.timeout if self.sent else None
         if limit is not None:
             self.deadline = monotonic() + limit

@@ -47,21 +47,15 @@ def environment(folder: Path, settings: Settings, asked: str | None) -> str | No
     if asked is None:
         return DEFAULT_ENV if any((base / DEFAULT_ENV).is_dir() for base in bases) else None
     if not _ENV_NAME.fullmatch(asked):
-        raise ConfigError(
-            f"the environment {asked!r} is no plain name: letters, digits, '_', '-' and '.' make one"
-        )
+        raise ConfigError(f"the environment {asked!r} is no plain name: letters, digits, '_', '-' and '.' make one")
     if not any((base / asked).is_dir() for base in bases):
-        there = sorted(
-            {each.name for base in bases if base.is_dir() for each in base.iterdir() if each.is_dir()}
-        )
+        there = sorted({each.name for base in bases if base.is_dir() for each in base.iterdir() if each.is_dir()})
         looked = ", ".join(str(base / asked) for base in sorted(bases))
         raise ConfigError(f"there is no environment {asked!r}: no folder {looked}{suggestion(asked, there)}")
     return asked
 
 
-def read_configuration(
-    folder: Path, settings: Settings, env: str | None, problems: Problems
-) -> Configuration:
+def read_configuration(folder: Path, settings: Settings, env: str | None, problems: Problems) -> Configuration:
     """Read and lay over each other the three files; what is wrong with them is added to `problems`."""
     layers: dict[str, list[dict[str, Any]]] = {}
     for kind in ("catalog", "parameters", "credentials"):

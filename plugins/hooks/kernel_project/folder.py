@@ -75,9 +75,7 @@ def _sources(folder: Path, settings: Settings, problems: Problems) -> Sequence[s
     return [str(place) for place in places or [folder]]
 
 
-def _imported(
-    settings: Settings, where: str, problems: Problems
-) -> tuple[dict[str, Pipeline], Sequence[Listener]]:
+def _imported(settings: Settings, where: str, problems: Problems) -> tuple[dict[str, Pipeline], Sequence[Listener]]:
     pipelines: dict[str, Pipeline] = {}
     listeners: list[Listener] = []
     with problems.collected():

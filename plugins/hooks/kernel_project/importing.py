@@ -69,27 +69,22 @@ def as_pipelines(value: Any, where: str) -> dict[str, Pipeline]:
     """
     if callable(value) and not isinstance(value, (Pipeline, Mapping)):
         value = _called(value, where)
+    kind = type(value).__name__
     if isinstance(value, Pipeline):
         return {DEFAULT_PIPELINE: value}
     if not isinstance(value, Mapping):
         hint = "; put the nodes into pipeline([...])" if isinstance(value, (list, tuple)) else ""
-        raise ConfigError(f"{where}: expected a Pipeline or a mapping of them, got {_type_name(value)}{hint}")
+        raise ConfigError(f"{where}: expected a Pipeline or a mapping of them, got {kind}{hint}")
     pipelines: dict[str, Pipeline] = {}
     for name, each in cast("Mapping[object, object]", value).items():
         if not isinstance(name, str) or not isinstance(each, Pipeline):
-            raise ConfigError(
-                f"{where}: {name!r} should be a name and stand for a Pipeline, not {type(each).__name__}"
-            )
+            raise ConfigError(f"{where}: {name!r} should be a name and stand for a Pipeline, not {type(each).__name__}")
         pipelines[name] = each
     if not pipelines:
         raise ConfigError(f"{where}: there are no pipelines in it")
     if DEFAULT_PIPELINE not in pipelines:
         pipelines[DEFAULT_PIPELINE] = reduce(add, pipelines.values())
     return pipelines
-
-
-def _type_name(value: object) -> str:
-    return type(value).__name__
 
 
 def _called(function: Any, where: str) -> Any:

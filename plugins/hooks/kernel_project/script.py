@@ -25,9 +25,7 @@ def read_script(file: Path, env: str | None, load_versions: Mapping[str, str]) -
     if env is not None:
         raise ConfigError(f"a project of one file has no environments, but {env!r} was asked for")
     if load_versions:
-        raise ConfigError(
-            "a project of one file chooses versions in its `datasets`; no others can be asked for"
-        )
+        raise ConfigError("a project of one file chooses versions in its `datasets`; no others can be asked for")
     module = _imported(file)
     name, value = _pipelines(module, file)
     declared = _mapping(module, "datasets", file)
@@ -46,16 +44,12 @@ def read_script(file: Path, env: str | None, load_versions: Mapping[str, str]) -
 def _imported(file: Path) -> ModuleType:
     name = file.stem
     if not name.isidentifier():
-        raise ConfigError(
-            f"{file} cannot be imported under the name {name!r}: use letters, digits and '_' only"
-        )
+        raise ConfigError(f"{file} cannot be imported under the name {name!r}: use letters, digits and '_' only")
     put_first([str(file.parent)])
     module: ModuleType = sys.modules.get(name) or import_module(name, str(file))
     origin = getattr(module, "__file__", None)
     if origin is None or not Path(origin).exists() or not file.samefile(origin):
-        raise ConfigError(
-            f"{file} has the name of another module, {name!r} ({origin or 'built in'}): rename the file"
-        )
+        raise ConfigError(f"{file} has the name of another module, {name!r} ({origin or 'built in'}): rename the file")
     return module
 
 
@@ -64,9 +58,7 @@ def _pipelines(module: ModuleType, file: Path) -> tuple[str, Any]:
         value = getattr(module, name, None)
         if value is not None and not _of_kernel(value):
             return name, value
-    raise ConfigError(
-        f"{file} defines no pipeline: write `pipeline = ...`, or one of {', '.join(_PIPELINES[:2])}"
-    )
+    raise ConfigError(f"{file} defines no pipeline: write `pipeline = ...`, or one of {', '.join(_PIPELINES[:2])}")
 
 
 def _of_kernel(value: Any) -> bool:

@@ -76,9 +76,7 @@ def _checked(table: Mapping[str, Any], where: str) -> Settings:
         elif not _fits(value, kinds[key]):
             problems.add(f"{where}: {key!r} must be {kinds[key]}, got {type(value).__name__}")
         else:
-            values[key.replace("-", "_")] = (
-                [value] if kinds[key] is _TEXTS and isinstance(value, str) else value
-            )
+            values[key.replace("-", "_")] = [value] if kinds[key] is _TEXTS and isinstance(value, str) else value
     if "pipelines" not in table:
         problems.add(f"{where}: the key 'pipelines' is missing; write pipelines = \"module:attribute\"")
     problems.raise_any(where)

@@ -16,9 +16,9 @@ FREEZING_F = 32.0
 def clean_flights(path: str) -> pd.DataFrame:
     """Read one row per planned flight, 336,776 x 22, in the order of the raw table.
 
-    Times of the day stay as the clock shows them (HHMM, New York); delays and `air_time` are minutes, `distance`
-    miles. New are `sched_minute` (the planned departure in minutes since 1970, UTC), `weekday` (Monday is 0),
-    `sched_clock` (minutes since local midnight) and `cancelled`.
+    Times of the day stay as the clock shows them (HHMM, New York); delays and `air_time` are minutes,
+    `distance` miles. New are `sched_minute` (the planned departure in minutes since 1970, UTC), `weekday`
+    (Monday is 0), `sched_clock` (minutes since local midnight), `date` (local) and `cancelled`.
     """
     named = dict.fromkeys(["carrier", "tailnum", "dest"], "category")
     frame = pd.read_csv(path, dtype={**named, "origin": ORIGIN})
@@ -35,9 +35,10 @@ def clean_flights(path: str) -> pd.DataFrame:
 def clean_weather(path: str, min_visibility: float, max_gap_h: int) -> pd.DataFrame:
     """Read the weather of each airport in every hour of the year, about 26,200 x 17, without holes in time.
 
-    Degrees Fahrenheit, miles per hour, inches, millibars and miles, as observed. `weather_hour` is the hour in hours
-    since 1970 (UTC). An hour without an observation has that of up to `max_gap_h` hours before; no gust means a
-    gust as strong as the wind. New are the wind's parts, three-hour rain and change of pressure, and two flags.
+    Degrees Fahrenheit, miles per hour, inches, millibars and miles, as observed. `weather_hour` is the hour
+    in hours since 1970 (UTC). An hour without an observation has that of up to `max_gap_h` hours before; no
+    gust means a gust as strong as the wind. New are the wind's parts, three-hour rain and change of pressure,
+    and the flags `freezing` and `low_visibility` (below `min_visibility` miles).
     """
     # Exact digits: the default reading of fractions differs in the last bit between versions of pandas.
     frame = pd.read_csv(path, dtype={"origin": ORIGIN}, float_precision="round_trip")
@@ -67,9 +68,10 @@ def clean_planes(path: str) -> pd.DataFrame:
 
 
 def clean_airports(path: str) -> pd.DataFrame:
-    """Read one row per airport, 1,458 x 6: degrees, `dest_alt` in feet, `dest_tz` in hours from UTC in winter."""
-    frame = pd.read_csv(path, dtype={"name": "category"}, float_precision="round_trip").drop(columns=["dst", "tzone"])
-    return frame.rename(columns={name: f"dest_{name}" for name in frame.columns if name != "faa"})
+    """Read one row per airport, 1,458 x 6: degrees, `dest_alt` in feet, `dest_tz` in hours from UTC."""
+    frame = pd.read_csv(path, dtype={"name": "category"}, float_precision="round_trip")
+    kept = ["name", "lat", "lon", "alt", "tz"]
+    return frame[["faa", *kept]].rename(columns={name: f"dest_{name}" for name in kept})
 
 
 def clean_airlines(path: str) -> pd.DataFrame:

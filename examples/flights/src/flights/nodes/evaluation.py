@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
 from flights.airports import AIRPORTS
 from flights.nodes.features import TARGET, matrix
-from flights.nodes.ridge import RidgeModel
-from flights.nodes.trees import TreesModel
+
+if TYPE_CHECKING:
+    from flights.nodes.ridge import RidgeModel
+    from flights.nodes.trees import TreesModel
 
 MODELS = ("mean", "median", "ridge", "trees")
 ALL = "all"
@@ -19,9 +23,9 @@ Metrics = dict[str, dict[str, dict[str, float]]]
 def predict_test(
     airport: str, joined: pd.DataFrame, features: pd.DataFrame, ridge: RidgeModel, trees: TreesModel
 ) -> pd.DataFrame:
-    """Predict the airport's test flights, about 27,000 x 10: who, when, TARGET and a column for each of MODELS (minutes).
+    """Predict the airport's test flights, about 27,000 x 10: who, when, TARGET and what each of MODELS says.
 
-    `mean` and `median` are those of the training set, the same for all flights.
+    Delays are minutes. `mean` and `median` are those of the training set, the same for all flights.
     """
     x, y, in_test = matrix(features)
     who = joined.loc[features.index[in_test], ["date", "carrier", "flight", "dest"]].reset_index(drop=True)
@@ -51,7 +55,7 @@ def measure(predictions: pd.DataFrame) -> Metrics:
 
 
 def importance(*models: TreesModel) -> pd.DataFrame:
-    """Return each feature's share of the gain in the airports' trees, p x (1 + airports), greatest mean first."""
+    """Return each feature's share of the gain in each airport's trees, p x 4, greatest mean first."""
     table = pd.DataFrame({"feature": models[0].names})
     for airport, model in zip(AIRPORTS, models, strict=True):
         table[airport] = model.importance().round(6)

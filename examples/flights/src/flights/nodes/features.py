@@ -18,13 +18,12 @@ TRAFFIC_PREFIXES = ("origin_delay_", "origin_departures_", "carrier_delay_", "ci
 HABITS = {"airline_habit": "carrier", "dest_habit": "dest", "hour_habit": "hour", "weekday_habit": "weekday"}
 
 
-def build_features(
-    airport: str, joined: pd.DataFrame, split_date: str, prior_flights: float
-) -> pd.DataFrame:
-    """Return the flights that left `airport`, about 110,000 x 41: features, TARGET (minutes) and IN_TEST (bool).
+def build_features(airport: str, joined: pd.DataFrame, split_date: str, prior_flights: float) -> pd.DataFrame:
+    """Return the flights that left `airport`, about 110,000 x 41: features, TARGET (minutes), IN_TEST (bool).
 
-    Features are float64, NaN where not known. The columns in HABITS are mean delays (minutes) of an airline, a
-    destination, an hour and a weekday in the training set, drawn towards its overall mean by `prior_flights`.
+    Features are float64, NaN where not known. The columns in HABITS are mean delays (minutes) of an airline,
+    a destination, an hour and a weekday in the training set, drawn towards its overall mean by
+    `prior_flights`; the test set is what leaves on `split_date` or later. The index is that of `joined`.
     Cancelled flights have no delay and are left out.
     """
     mine = joined.loc[(joined["origin"] == airport) & joined[TARGET].notna()]

@@ -17,13 +17,12 @@ def join_tables(
 ) -> pd.DataFrame:
     """Join all that is known about each flight, 336,776 x 65, about 150 MB; rows as in `flights`.
 
-    The weather is that of the full hour before the prediction, `notice_min` minutes before the planned departure:
-    the weather at departure is not known yet. Aircraft and destinations without an entry get NaN.
+    The weather is that of the last full hour before the prediction, `notice_min` minutes before the planned
+    departure: the weather at departure is not known yet. Aircraft and destinations without an entry get NaN.
     """
     hour = (flights["sched_minute"] - notice_min) // 60 - 1
-    weather_then = flights[["origin"]].assign(weather_hour=hour).merge(
-        weather, on=["origin", "weather_hour"], how="left", sort=False
-    )
+    asked = flights[["origin"]].assign(weather_hour=hour)
+    weather_then = asked.merge(weather, on=["origin", "weather_hour"], how="left", sort=False)
     joined = pd.concat(
         [
             flights,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from flights.nodes.features import feature_names, matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
 class RidgeModel:
-    """A linear model of p features: `centre`, `scale` and `weights` are of length p, `intercept` is in minutes."""
+    """A linear model of p features: `centre`, `scale`, `weights` are of length p, `intercept` is minutes."""
 
     names: tuple[str, ...]
     centre: np.ndarray

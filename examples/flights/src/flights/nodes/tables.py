@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from flights.airports import AIRPORTS
-from flights.nodes.evaluation import Metrics
+
+if TYPE_CHECKING:
+    from flights.nodes.evaluation import Metrics
 
 LATE_MIN = 15  # from here on the aviation authority calls a departure late
 
@@ -32,7 +36,7 @@ def delays_by_airport(joined: pd.DataFrame, metrics: Metrics) -> pd.DataFrame:
 
 
 def delays_by_hour(joined: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per airport and planned hour (local), about 57 x 6: flights, delays (minutes), cancelled."""
+    """Return a row per airport and planned hour (local), 57 x 6: flights, delays (minutes), cancelled."""
     hour = joined.groupby(["origin", "hour"], observed=True)
     table = pd.DataFrame(
         {

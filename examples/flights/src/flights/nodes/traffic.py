@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LONGEST_OVERDUE_MIN = 180  # after that a flight no longer counts as waiting: most such flights are cancelled
 AIRCRAFT_MEMORY_MIN = 1440
@@ -16,10 +19,11 @@ Minutes = np.ndarray  # of int64, minutes since 1970
 def recent_traffic(flights: pd.DataFrame, notice_min: int, windows_min: Sequence[int]) -> pd.DataFrame:
     """Describe the traffic before each of the n flights, n x (4 for each window + 4), rows as in `flights`.
 
-    Everything is seen from `notice_min` minutes before the planned departure; only what had happened by then counts.
-    For each window of w minutes: the mean delay (minutes) of those who left in it, from the same airport
-    (`origin_delay_w`), by the same airline there (`carrier_delay_w`), from all three (`city_delay_w`), and how many
-    left the airport (`origin_departures_w`). NaN where nobody left.
+    Everything is seen from `notice_min` minutes before the planned departure; only what had happened by then
+    counts. For each window of w minutes: the mean delay (minutes) of those who left in it, from the same
+    airport (`origin_delay_w`), by the same airline there (`carrier_delay_w`), from all three airports
+    (`city_delay_w`), and how many left the airport (`origin_departures_w`). NaN where nobody left. Then the
+    airport's planned and overdue departures, and the same aircraft's last delay and the hours since.
     """
     earliest = -float(flights["dep_delay"].min())
     if notice_min <= earliest:
@@ -32,12 +36,13 @@ def recent_traffic(flights: pd.DataFrame, notice_min: int, windows_min: Sequence
     known = sched - notice_min
     airport = flights["origin"].cat.codes.to_numpy().astype("int64")
     airline = airport * 100 + flights["carrier"].cat.codes.to_numpy()
+    city = np.zeros_like(airport)
     columns: dict[str, np.ndarray] = {}
     for window in windows_min:
         columns[f"origin_delay_{window}"], left = _delay_before(airport, sched, delay, known, window)
         columns[f"origin_departures_{window}"] = left
         columns[f"carrier_delay_{window}"], _ = _delay_before(airline, sched, delay, known, window)
-        columns[f"city_delay_{window}"], _ = _delay_before(np.zeros_like(airport), sched, delay, known, window)
+        columns[f"city_delay_{window}"], _ = _delay_before(city, sched, delay, known, window)
     columns["origin_planned"], columns["origin_overdue"] = _queue(airport, sched, delay, known)
     columns["aircraft_delay"], columns["aircraft_rest_h"] = _last_departure(flights, known)
     return pd.DataFrame(columns, index=flights.index)
@@ -87,7 +92,7 @@ def _queue(
 
 
 def _last_departure(flights: pd.DataFrame, known: Minutes) -> tuple[np.ndarray, np.ndarray]:
-    """Return the delay (minutes) with which the same aircraft last left New York, and how long ago (hours)."""
+    """Return the delay (minutes) with which the same aircraft last left New York, and the hours since."""
     plane = flights["tailnum"].cat.codes.to_numpy()
     asked = pd.DataFrame({"plane": plane, "moment": known, "row": np.arange(len(known))})
     gone = pd.DataFrame({"plane": plane, "moment": flights["sched_minute"], "delay": flights["dep_delay"]})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
-import pandas as pd
 
 from flights.nodes.features import feature_names, matrix
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class TreeSettings(TypedDict):
@@ -46,7 +48,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class TreesModel:
-    """The sum of many small trees: `edges` are the bins' limits for each feature, `intercept` is in minutes."""
+    """The sum of many small trees: `edges` are each feature's limits of bins, `intercept` is in minutes."""
 
     names: tuple[str, ...]
     edges: tuple[np.ndarray, ...]
@@ -130,7 +132,7 @@ def _grow(codes: np.ndarray, rest: np.ndarray, settings: TreeSettings) -> Tree:
 def _best_cuts(
     cell: np.ndarray, rest: np.ndarray, width: int, bins: int, min_leaf: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the best cut of one feature in each of `width` places, and by how much it lowers squared error."""
+    """Return a feature's best cut in each of `width` places, and by how much it lowers the squared error."""
     count = np.bincount(cell, minlength=width * bins).reshape(width, bins).cumsum(axis=1)
     total = np.bincount(cell, weights=rest, minlength=width * bins).reshape(width, bins).cumsum(axis=1)
     right_count = count[:, -1:] - count

@@ -1,0 +1,51 @@
+"""The base of all suites: the rules that do not apply to a backend are taken out before they are collected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, ClassVar, TypeVar
+
+import pytest
+
+from kernel.testing.limits import time_limit
+
+__all__ = ["Suite", "applies_if"]
+
+Rule = TypeVar("Rule", bound=Callable[..., Any])
+
+
+def applies_if(condition: Callable[[Any], bool]) -> Callable[[Rule], Rule]:
+    """Mark a rule that holds for some backends only; `condition` is asked with the backend's suite."""
+
+    def mark(rule: Rule) -> Rule:
+        vars(rule)["applies"] = condition
+        return rule
+
+    return mark
+
+
+class Suite:
+    """A class of tests that a backend's own class of tests derives from."""
+
+    #: What a suite has to say of its backend before its rules can be chosen.
+    needs: ClassVar[tuple[str, ...]] = ()
+    #: How long one test may take (seconds) before it is taken to hang.
+    limit_s: ClassVar[float] = 60.0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not all(hasattr(cls, name) for name in cls.needs):
+            return  # still abstract
+        rules: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            rules.update({name: rule for name, rule in vars(base).items() if hasattr(rule, "applies")})
+        for name, rule in rules.items():
+            if not rule.applies(cls):
+                setattr(cls, name, None)  # pytest collects functions only
+            elif getattr(cls, name) is None:
+                setattr(cls, name, rule)  # a base of another kind had taken it out
+
+    @pytest.fixture(autouse=True)
+    def _limited(self) -> Generator[None]:
+        with time_limit(self.limit_s):
+            yield
