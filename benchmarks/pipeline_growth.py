@@ -13,8 +13,8 @@ import statistics
 import time
 from itertools import pairwise
 
-from kernel.node import Node
-from kernel.pipeline import Pipeline
+from kernel.nodes import Node
+from kernel.pipelines import Pipeline
 
 LAYER = 100
 STEPS = ("nodes", "pipeline", "plan", "slice", "sum of 100")

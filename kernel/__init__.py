@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset, Datasets, MemoryDataset, Version
-    from kernel.node import Node, Policy, node
-    from kernel.pipeline import Pipeline, pipeline
+    from kernel.nodes import Node, Policy, node
+    from kernel.pipelines import Pipeline, pipeline
     from kernel.result import Result
     from kernel.runner import ParallelRunner, Runner, run
     from kernel.specs.markers import hookimpl
@@ -40,17 +40,17 @@ _HOMES = {
     "Dataset": "kernel.datasets",
     "Datasets": "kernel.datasets",
     "MemoryDataset": "kernel.datasets",
-    "Node": "kernel.node",
+    "Node": "kernel.nodes",
     "ParallelRunner": "kernel.runner",
-    "Pipeline": "kernel.pipeline",
-    "Policy": "kernel.node",
+    "Pipeline": "kernel.pipelines",
+    "Policy": "kernel.nodes",
     "Result": "kernel.result",
     "Runner": "kernel.runner",
     "Version": "kernel.datasets",
     "hookimpl": "kernel.specs.markers",
-    "node": "kernel.node",
+    "node": "kernel.nodes",
     "note": "kernel.worker",
-    "pipeline": "kernel.pipeline",
+    "pipeline": "kernel.pipelines",
     "run": "kernel.runner",
 }
 
@@ -59,7 +59,7 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'kernel' has no attribute {name!r}")
-    from importlib import import_module
+    from importlib import import_module  # noqa: PLC0415 - only what is asked for is paid for
 
     value = getattr(import_module(home), name)
     globals()[name] = value
@@ -68,11 +68,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-from kernel.node import node  # TEMPORARY-EAGER
-
-try:
-    from kernel.pipeline import pipeline  # TEMPORARY-EAGER
-except ImportError:
-    pass

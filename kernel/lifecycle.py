@@ -13,7 +13,7 @@ from attrs import define, field
 from kernel.datasets import Datasets
 from kernel.errors import Interrupted, NodeError
 from kernel.loop import Loop
-from kernel.pipeline import Pipeline
+from kernel.pipelines import Pipeline
 from kernel.program import make_program
 from kernel.report import RunReport
 from kernel.result import Result
@@ -162,7 +162,7 @@ def _only_missing(pipeline: Pipeline, datasets: Datasets) -> Pipeline:
         _log.info("Skipping all %d nodes (all persistent outputs exist).", len(skipped))
     elif skipped:
         _log.info("Skipping %d nodes with existing outputs: %s.", len(skipped), ", ".join(skipped))
-    return Pipeline([plan.nodes[index] for index in sorted(reasons)])
+    return pipeline.only_nodes(*(plan.nodes[index].name for index in sorted(reasons))) if reasons else Pipeline([])
 
 
 def _suggest_resuming(left: int, resume: tuple[str, ...]) -> None:

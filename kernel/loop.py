@@ -20,8 +20,8 @@ from kernel.specs.tasks import Tasks
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
     from kernel.hooks import Hooks
-    from kernel.node import Node
-    from kernel.pipeline import Plan
+    from kernel.nodes import Node
+    from kernel.pipelines import Plan
     from kernel.report import RunReport
     from kernel.rules import Rules
     from kernel.specs.catalog import Catalog

@@ -8,12 +8,12 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kernel.node import Node
+from kernel.nodes import Node
 from kernel.specs.tasks import NodeDetails, Program
 
 if TYPE_CHECKING:
     from kernel.hooks import Hooks
-    from kernel.pipeline import Plan
+    from kernel.pipelines import Plan
     from kernel.specs.catalog import Store
 
 __all__ = ["make_program", "node_of"]
@@ -78,16 +78,15 @@ def _log_level() -> int | None:
 
 
 def node_of(program: Program, index: int) -> Node:
-    """Build the node again that a position of the columns stands for."""
+    """Build the node again that a position of the columns stands for; it was checked when it was made."""
     details = program.details.get(index, NodeDetails())
-    name = program.names[index]
-    namespace = details.namespace
-    return Node(
+    return Node.restored(
         program.functions[program.which[index]],
         program.inputs[index],
         program.outputs[index],
-        name=name.removeprefix(f"{namespace}.") if namespace else name,
+        name=program.names[index],
         tags=details.tags,
-        confirms=list(details.confirms),
-        namespace=namespace,
+        confirms=details.confirms,
+        namespace=details.namespace,
+        is_generator=details.generator,
     )

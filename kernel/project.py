@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kernel.datasets import Datasets
     from kernel.hooks import Listener
-    from kernel.pipeline import Pipeline
+    from kernel.pipelines import Pipeline
 
 __all__ = ["DEFAULT_PIPELINE", "Project", "load", "merged", "parameter_values"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from kernel.node.names import base_name
+from kernel.nodes.names import base_name
 
 if TYPE_CHECKING:
-    from kernel.pipeline import Plan
+    from kernel.pipelines import Plan
 
 __all__ = ["missing_nodes", "resume_from"]
 

@@ -13,7 +13,7 @@ from kernel.sizing import check_workers
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
     from kernel.hooks import Hooks, Listener
-    from kernel.pipeline import Pipeline
+    from kernel.pipelines import Pipeline
     from kernel.result import Result
     from kernel.specs.catalog import Catalog
     from kernel.specs.executor import Executor

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kernel.pipeline import Plan
+    from kernel.pipelines import Plan
     from kernel.rules import OnFailure
 
 __all__ = ["Phase", "Schedule"]

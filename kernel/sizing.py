@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kernel.errors import ConfigError
 
 if TYPE_CHECKING:
-    from kernel.pipeline import Pipeline
+    from kernel.pipelines import Pipeline
 
 __all__ = ["check_workers", "pool_size", "usable_cpus", "useful_workers"]
 

@@ -10,11 +10,11 @@ from attrs import frozen
 from kernel.datasets.access import load as load_dataset
 from kernel.datasets.access import save as save_dataset
 from kernel.errors import DatasetError, HookError
-from kernel.node.calling import bind_inputs, unpack_outputs
+from kernel.nodes.calling import bind_inputs, unpack_outputs
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset
-    from kernel.node.calling import DeclaredNames
+    from kernel.nodes.calling import DeclaredNames
     from kernel.specs.tasks import NodeDetails
     from kernel.worker import Worker
 
@@ -157,7 +157,8 @@ class Turn:
                     program.store.discard(handle)
                 self.place = "run"
             if not chunks and self.outputs:
-                raise ValueError(f"node {name!r} is a generator that yielded nothing, so its outputs were never made")
+                problem = f"node {name!r} is a generator that yielded nothing, so its outputs were never made"
+                raise ValueError(problem)  # noqa: TRY301 - listeners hear of it as of any error of the node's body
         except BaseException as error:
             if self.place == "run" and not isinstance(error, HookError):
                 self._tell_error(error, values)

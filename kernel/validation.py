@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import ValidationError
-from kernel.node.names import base_name
+from kernel.nodes.names import base_name
 from kernel.serialise import by_value
 from kernel.specs.executor import Reach
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset, Datasets
-    from kernel.pipeline import Pipeline
+    from kernel.pipelines import Pipeline
     from kernel.specs.catalog import Catalog
     from kernel.specs.executor import Capabilities, Executor
 
@@ -164,9 +164,11 @@ def _policies(pipeline: Pipeline, capabilities: Capabilities) -> list[str]:
             problems.append(
                 f"node {node.name!r} has a timeout, but this executor cannot stop a running node; use 'process_pool'"
             )
-        for what in ("resources", "executor", "fresh_process"):
-            if getattr(policy, what) and what not in capabilities.policies:
-                problems.append(f"node {node.name!r} asks for {what!r}, which this executor does not offer")
+        problems += [
+            f"node {node.name!r} asks for {what!r}, which this executor does not offer"
+            for what in ("resources", "executor", "fresh_process")
+            if getattr(policy, what) and what not in capabilities.policies
+        ]
     return problems
 
 

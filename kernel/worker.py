@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from kernel.datasets import Dataset
-    from kernel.node import Node
+    from kernel.nodes import Node
     from kernel.specs.events import Failure, Row
 
 __all__ = ["Worker", "note"]
@@ -50,8 +50,9 @@ class Worker:
         self.hooks = program.hooks if program.hooks is not None else Hooks.from_refs(program.listeners)
         self.number = number
         made = {name for outputs in program.outputs for name in names_of(outputs)}
-        #: Persistent datasets that other workers may write during the run: what is cached of them here may be stale.
-        self.written_elsewhere = made & program.datasets.keys()
+        #: Persistent datasets that other processes may write during the run: what is cached of them here may be stale.
+        #: In the runner's process (`nodes` does not travel) all turns share one object, which the runner releases.
+        self.written_elsewhere = made & program.datasets.keys() if program.nodes is None else frozenset[str]()
         self._nodes: dict[int, Node] = dict(enumerate(program.nodes or ()))
         self._datasets: dict[str, Dataset] = {}
         self._pool: ThreadPoolExecutor | None = None

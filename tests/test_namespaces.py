@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kernel.errors import PipelineError
-from kernel.node import node
-from kernel.pipeline import pipeline
+from kernel.nodes import node
+from kernel.pipelines import pipeline
 
 
 def work(*values):

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from kernel.errors import KernelError, PipelineError
-from kernel.node import Node, Policy, bind_inputs, node, unpack_outputs
+from kernel.nodes import Node, Policy, bind_inputs, node, unpack_outputs
 
 
 def identity(value):
@@ -198,7 +198,7 @@ def test_default_names_tell_functions_inputs_and_outputs_apart():
 
 
 def test_a_default_name_is_the_same_in_another_process():
-    code = "from collections import Counter; from kernel.node import node; print(node(Counter, 'a', 'b').name)"
+    code = "from collections import Counter; from kernel.nodes import node; print(node(Counter, 'a', 'b').name)"
     names = {
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
         for _ in range(2)
@@ -397,7 +397,7 @@ def test_a_dataset_name_with_dots_outside_of_its_namespace_is_told_once_in_a_pro
     code = """
 import logging
 logging.basicConfig(format="%(message)s")
-from kernel.node import node
+from kernel.nodes import node
 node(str, "ns.a", "ns.b", namespace="ns")
 node(str, "params:a.b", "x")
 for at in range(3):

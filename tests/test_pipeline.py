@@ -9,8 +9,8 @@ import warnings
 import pytest
 
 from kernel.errors import PipelineError
-from kernel.node import node
-from kernel.pipeline import NodeGroup, Pipeline, Plan, pipeline
+from kernel.nodes import node
+from kernel.pipelines import NodeGroup, Pipeline, Plan, pipeline
 
 
 def work(*values):

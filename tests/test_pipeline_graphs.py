@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel.errors import PipelineError
-from kernel.node import base_name, node
-from kernel.pipeline import pipeline
+from kernel.nodes import base_name, node
+from kernel.pipelines import pipeline
 
 TAGS = ["red", "green"]
 some = settings(max_examples=50, deadline=None)

@@ -32,22 +32,20 @@ PIPELINES = """
 
 
 @pytest.fixture(autouse=True)
-def own_imports(monkeypatch):
+def own_imports(monkeypatch, tmp_path):
     """Each test imports its own project's modules, and leaves none behind."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
-        if getattr(sys.modules[name], "__file__", None) and "pytest-" in str(sys.modules[name].__file__):
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
             del sys.modules[name]
 
 
 def write(folder: Path, **files: str) -> Path:
     """Write files given as path=text; `__` in a name stands for a folder, `_y` at its end for `.yml`."""
     for name, text in files.items():
-        path = folder / (
-            name.replace("__", "/").removesuffix("_y") + (".yml" if name.endswith("_y") else ".py")
-        )
+        path = folder / (name.replace("__", "/").removesuffix("_y") + (".yml" if name.endswith("_y") else ".py"))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text))
     return folder
@@ -65,9 +63,7 @@ def project(folder: Path, text: str = 'pipelines = "flows:create"', **files: str
 
 
 def read(path: Path, *listeners: object, **arguments):
-    hooks = Hooks(
-        [Listener("kernel_project", kernel_project), *(Listener("test", each) for each in listeners)]
-    )
+    hooks = Hooks([Listener("kernel_project", kernel_project), *(Listener("test", each) for each in listeners)])
     return load(path, hooks=hooks, **arguments)
 
 
@@ -136,9 +132,7 @@ def test_an_environment_replaces_entries_of_the_catalog_and_merges_parameters(tm
 
 
 def test_the_environment_local_is_used_when_it_is_there_and_none_is_named(tmp_path):
-    folder = project(
-        tmp_path, conf__parameters_y="k: 1", conf__local__parameters_y="k: 2", conf__prod__parameters_y=""
-    )
+    folder = project(tmp_path, conf__parameters_y="k: 1", conf__local__parameters_y="k: 2", conf__prod__parameters_y="")
     assert read(folder).parameters == {"k": 2}
     assert read(folder, env="prod").parameters == {"k": 1}
 
@@ -415,9 +409,7 @@ def test_a_file_without_a_usable_pipeline_is_refused(tmp_path, text, message):
 
 @pytest.mark.parametrize(("setting", "kind"), [("datasets = 1", "a mapping"), ("hooks = 1", "a list")])
 def test_what_a_file_defines_must_be_of_the_right_type(tmp_path, setting, kind):
-    write(
-        tmp_path, wrong=f"from kernel import node, pipeline\nflow = pipeline\npipeline = flow([])\n{setting}"
-    )
+    write(tmp_path, wrong=f"from kernel import node, pipeline\nflow = pipeline\npipeline = flow([])\n{setting}")
     with pytest.raises(ConfigError, match=f"must be {kind}, got int"):
         read(tmp_path / "wrong.py")
 

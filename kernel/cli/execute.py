@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kernel.cli.request import Request
-    from kernel.pipeline import Pipeline
+    from kernel.pipelines import Pipeline
 
 __all__ = ["execute"]
 

@@ -12,7 +12,7 @@ from kernel.specs.markers import hookimpl
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kernel.node import Node
+    from kernel.nodes import Node
     from kernel.specs.events import Report
 
 __all__ = ["Progress"]

@@ -13,7 +13,7 @@ from kernel.project import DEFAULT_PIPELINE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from kernel.pipeline import Pipeline
+    from kernel.pipelines import Pipeline
     from kernel.project import Project
 
 __all__ = ["chosen"]

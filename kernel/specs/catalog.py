@@ -9,7 +9,7 @@ from kernel.datasets.dataset import CopyMode, Dataset
 from kernel.specs.markers import hookspec
 
 if TYPE_CHECKING:
-    from kernel.node import Node
+    from kernel.nodes import Node
     from kernel.specs.executor import Reach
 
 __all__ = ["Catalog", "CopyMode", "Dataset", "DatasetHooks", "Handle", "Store"]

@@ -11,7 +11,7 @@ from attrs import frozen
 from kernel.specs.markers import hookspec
 
 if TYPE_CHECKING:
-    from kernel.node import Node
+    from kernel.nodes import Node
     from kernel.specs.events import Event, Report
     from kernel.specs.tasks import Program, Tasks
 

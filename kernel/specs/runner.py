@@ -10,8 +10,8 @@ from kernel.specs.markers import hookspec
 
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
-    from kernel.node import Node
-    from kernel.pipeline import Pipeline
+    from kernel.nodes import Node
+    from kernel.pipelines import Pipeline
     from kernel.project import Project
     from kernel.result import Result
 

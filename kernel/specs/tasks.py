@@ -9,8 +9,8 @@ from attrs import define, evolve, field, frozen
 
 if TYPE_CHECKING:
     from kernel.hooks import Hooks
-    from kernel.node import Node
-    from kernel.node.calling import DeclaredNames
+    from kernel.nodes import Node
+    from kernel.nodes.calling import DeclaredNames
     from kernel.specs.catalog import Store
 
 __all__ = ["ListenerRef", "NodeDetails", "Program", "Tasks", "Turn"]

@@ -17,7 +17,7 @@ from kernel_process_pool.methods import choose_method
 from kernel_process_pool.travel import dumps, obstacle
 
 if TYPE_CHECKING:
-    from kernel.node import Node
+    from kernel.nodes import Node
     from kernel.specs.tasks import Program, Tasks
 
 __all__ = ["ProcessPoolExecutor"]

@@ -11,7 +11,7 @@ from kernel.specs.executor import Capabilities, Reach
 from kernel.worker import Worker
 
 if TYPE_CHECKING:
-    from kernel.node import Node
+    from kernel.nodes import Node
     from kernel.specs.tasks import Program, Tasks
 
 __all__ = ["SequentialExecutor"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kernel.hooks import Listener
-    from kernel.pipeline import Pipeline
+    from kernel.pipelines import Pipeline
 
 __all__ = ["read_folder"]
 

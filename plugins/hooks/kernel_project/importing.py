@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from kernel.errors import ConfigError, KernelError
 from kernel.hooks import Listener
-from kernel.pipeline import Pipeline
+from kernel.pipelines import Pipeline
 from kernel.project import DEFAULT_PIPELINE
 from kernel_project.problems import suggestion
 
@@ -67,16 +67,15 @@ def as_pipelines(value: Any, where: str) -> dict[str, Pipeline]:
 
     Where a mapping has no `__default__`, it is the sum of all.
     """
-    if callable(value) and not isinstance(value, (Pipeline, Mapping)):
-        value = _called(value, where)
-    kind = type(value).__name__
-    if isinstance(value, Pipeline):
-        return {DEFAULT_PIPELINE: value}
-    if not isinstance(value, Mapping):
-        hint = "; put the nodes into pipeline([...])" if isinstance(value, (list, tuple)) else ""
+    made = _called(value, where)
+    kind = type(made).__name__
+    if isinstance(made, Pipeline):
+        return {DEFAULT_PIPELINE: made}
+    if not isinstance(made, Mapping):
+        hint = "; put the nodes into pipeline([...])" if isinstance(made, (list, tuple)) else ""
         raise ConfigError(f"{where}: expected a Pipeline or a mapping of them, got {kind}{hint}")
     pipelines: dict[str, Pipeline] = {}
-    for name, each in cast("Mapping[object, object]", value).items():
+    for name, each in cast("Mapping[object, object]", made).items():
         if not isinstance(name, str) or not isinstance(each, Pipeline):
             raise ConfigError(f"{where}: {name!r} should be a name and stand for a Pipeline, not {type(each).__name__}")
         pipelines[name] = each
@@ -87,9 +86,12 @@ def as_pipelines(value: Any, where: str) -> dict[str, Pipeline]:
     return pipelines
 
 
-def _called(function: Any, where: str) -> Any:
+def _called(value: Any, where: str) -> Any:
+    """Return what the function makes; what is no function is returned as it is."""
+    if not callable(value) or isinstance(value, (Pipeline, Mapping)):
+        return value
     try:
-        return function()
+        return value()
     except KernelError:  # a pipeline that cannot be says so itself
         raise
     except Exception as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kernel import hookimpl, note
 
 if TYPE_CHECKING:
-    from kernel.node import Node
+    from kernel.nodes import Node
     from kernel.specs.events import Report
 
 TABLE = Path(__file__).parents[2] / "data" / "node_times.csv"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kernel.node.calling import DeclaredNames, bind_inputs, unpack_outputs
-from kernel.node.names import base_name
-from kernel.node.node import Node, node
-from kernel.node.policy import Policy
+from kernel.nodes.calling import DeclaredNames, bind_inputs, unpack_outputs
+from kernel.nodes.names import base_name
+from kernel.nodes.node import Node, node
+from kernel.nodes.policy import Policy
 
 __all__ = ["DeclaredNames", "Node", "Policy", "base_name", "bind_inputs", "node", "unpack_outputs"]

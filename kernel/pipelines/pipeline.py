@@ -7,12 +7,12 @@ from functools import cached_property
 from typing import Any, Literal
 
 from kernel.errors import PipelineError
-from kernel.node import Node
-from kernel.pipeline import outline, slicing
-from kernel.pipeline.claims import Claims, all_clashes, claims_of, joined, may_loop, refuse, unknown_after
-from kernel.pipeline.dag import Dag, build_dag
-from kernel.pipeline.namespaces import Names, make_renaming, renamed, warn_of_interruptions
-from kernel.pipeline.plan import Plan, make_plan
+from kernel.nodes import Node
+from kernel.pipelines import outline, slicing
+from kernel.pipelines.claims import Claims, all_clashes, claims_of, joined, may_loop, refuse, unknown_after
+from kernel.pipelines.dag import Dag, build_dag
+from kernel.pipelines.namespaces import Names, make_renaming, renamed, warn_of_interruptions
+from kernel.pipelines.plan import Plan, make_plan
 
 __all__ = ["Pipeline", "pipeline"]
 

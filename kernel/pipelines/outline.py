@@ -12,8 +12,8 @@ from kernel.errors import PipelineError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kernel.pipeline.dag import Dag
-    from kernel.pipeline.plan import Plan
+    from kernel.pipelines.dag import Dag
+    from kernel.pipelines.plan import Plan
 
 __all__ = ["NodeGroup", "as_json", "described", "grouped"]
 

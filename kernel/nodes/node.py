@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from attrs import evolve, fields, frozen
 
 from kernel.errors import PipelineError
-from kernel.node.calling import DeclaredNames, bind_inputs, unpack_outputs
-from kernel.node.names import (
+from kernel.nodes.calling import DeclaredNames, bind_inputs, unpack_outputs
+from kernel.nodes.names import (
     Declared,
     check_datasets,
     check_plain,
@@ -20,8 +20,8 @@ from kernel.node.names import (
     parse,
     warn_of_dots,
 )
-from kernel.node.policy import DEFAULT_POLICY, Policy
-from kernel.node.signature import Callee, callee_of
+from kernel.nodes.policy import DEFAULT_POLICY, Policy
+from kernel.nodes.signature import Callee, callee_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from kernel.errors import PipelineError
-from kernel.pipeline.claims import meant, refuse
-from kernel.pipeline.dag import base_names, reachable
+from kernel.pipelines.claims import meant, refuse
+from kernel.pipelines.dag import base_names, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from kernel.pipeline.dag import Dag
+    from kernel.pipelines.dag import Dag
 
 __all__ = ["RULES", "filtered"]
 

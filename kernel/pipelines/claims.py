@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kernel.errors import PipelineError
-from kernel.pipeline.dag import base_names
+from kernel.pipelines.dag import base_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from kernel.node import Node
+    from kernel.nodes import Node
 
 __all__ = ["Claims", "all_clashes", "claims_of", "joined", "may_loop", "meant", "refuse", "unknown_after"]
 

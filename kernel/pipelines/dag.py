@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from kernel.errors import PipelineError
-from kernel.node import base_name
+from kernel.nodes import base_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from kernel.node import Node
+    from kernel.nodes import Node
 
 __all__ = ["Dag", "base_names", "build_dag", "cycles", "layers", "reachable"]
 

@@ -12,7 +12,7 @@ from unicodedata import category
 from kernel.errors import PipelineError
 
 if TYPE_CHECKING:
-    from kernel.node.calling import DeclaredNames
+    from kernel.nodes.calling import DeclaredNames
 
 __all__ = [
     "Declared",

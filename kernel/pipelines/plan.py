@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from kernel.pipeline.dag import base_names
+from kernel.pipelines.dag import base_names
 
 if TYPE_CHECKING:
-    from kernel.node import Node
-    from kernel.pipeline.dag import Dag
+    from kernel.nodes import Node
+    from kernel.pipelines.dag import Dag
 
 __all__ = ["Plan", "make_plan"]
 

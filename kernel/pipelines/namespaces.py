@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, cast
 from attrs import field, frozen
 
 from kernel.errors import PipelineError
-from kernel.node import base_name
-from kernel.pipeline.claims import meant, refuse
-from kernel.pipeline.dag import cycles, layers
+from kernel.nodes import base_name
+from kernel.pipelines.claims import meant, refuse
+from kernel.pipelines.dag import cycles, layers
 
 if TYPE_CHECKING:
-    from kernel.node import DeclaredNames, Node
-    from kernel.pipeline.dag import Dag
-    from kernel.pipeline.plan import Plan
+    from kernel.nodes import DeclaredNames, Node
+    from kernel.pipelines.dag import Dag
+    from kernel.pipelines.plan import Plan
 
 __all__ = ["Names", "make_renaming", "renamed", "warn_of_interruptions"]
 

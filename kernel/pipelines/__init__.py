@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kernel.pipeline.outline import NodeGroup
-from kernel.pipeline.pipeline import Pipeline, pipeline
-from kernel.pipeline.plan import Plan
+from kernel.pipelines.outline import NodeGroup
+from kernel.pipelines.pipeline import Pipeline, pipeline
+from kernel.pipelines.plan import Plan
 
 __all__ = ["NodeGroup", "Pipeline", "Plan", "pipeline"]
