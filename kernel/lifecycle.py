@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,12 @@ from kernel.program import make_program
 from kernel.report import RunReport
 from kernel.result import Result
 from kernel.resume import missing_nodes, resume_from
-from kernel.sizing import pool_size, useful_workers
+from kernel.sizing import pool_size, usable_cpus, useful_workers
+from kernel.specs.executor import Reach
 from kernel.validation import validate
 
 if TYPE_CHECKING:
+    from kernel.datasets import Dataset
     from kernel.hooks import Hooks
     from kernel.rules import Rules
     from kernel.specs.catalog import Catalog, CopyMode, Store
@@ -92,7 +95,7 @@ class Lifecycle:
         report = RunReport([node.name for node in plan.nodes], self.run_id)
         datasets.pin(plan.free_inputs)
         persistent = frozenset(filter(datasets.is_persistent, plan.load_counts.keys() | plan.made.keys()))
-        validate(pipeline, datasets, persistent, executor, catalog, is_async=self.is_async)
+        validate(pipeline, datasets, persistent, executor, catalog, self.hooks, is_async=self.is_async)
         if not plan.nodes:
             catalog.close()
             return Result((), datasets, report)
@@ -132,17 +135,26 @@ class Lifecycle:
             is_async=self.is_async,
             store=store,
             free=free,
-            datasets={name: datasets.builder(name) for name in sorted(persistent)},
+            datasets={name: self._builder(name, datasets, executor) for name in sorted(persistent)},
             hooks=self.hooks,
         )
         report.workers = executor.start(program, workers)
-        _log.info(
-            "Running %d nodes on %d workers, loading and saving %s.",
-            len(plan.nodes),
-            report.workers,
-            "asynchronously" if self.is_async else "synchronously",
-        )
+        if _log.isEnabledFor(logging.INFO):
+            _log.info(
+                "Running %d nodes on %d workers (%s), loading and saving %s.",
+                len(plan.nodes),
+                report.workers,
+                f"{self.workers} asked for" if self.workers else f"{usable_cpus()} CPUs usable",
+                "asynchronously" if self.is_async else "synchronously",
+            )
         return store
+
+    @staticmethod
+    def _builder(name: str, datasets: Datasets, executor: Executor) -> Callable[[], Dataset]:
+        """Return what gives a worker its dataset: the runner's own object in its process, else a new one."""
+        if executor.capabilities.reach == Reach.THREAD:
+            return partial(datasets.__getitem__, name)
+        return datasets.builder(name)
 
     def _useful(self, pipeline: Pipeline) -> int:
         if self.hooks.required_workers is not None:

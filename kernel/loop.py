@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from time import monotonic
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Loop"]
 
+_log = logging.getLogger("kernel")
+
 
 @define(eq=False)
 class Loop:
@@ -50,12 +53,17 @@ class Loop:
     #: Of each node, in columns: its inputs that are made in this run and live in memory; its outputs that do.
     _made_inputs: Sequence[tuple[str, ...]] = field(init=False)
     _kept_outputs: Sequence[tuple[str, ...]] = field(init=False)
+    _free_inputs: frozenset[str] = field(init=False)
+    _tells: bool = field(init=False)
+    _ended: int = 0
     _starts: dict[int, int] = field(factory=dict[int, int])
     _down: dict[int, WorkerDown] = field(factory=dict[int, WorkerDown])
 
     def __attrs_post_init__(self) -> None:
         plan = self.plan
         self.schedule = Schedule(plan, self.rules.on_failure)
+        self._free_inputs = frozenset(plan.free_inputs)
+        self._tells = _log.isEnabledFor(logging.INFO)
         kept = plan.made.keys() - self.persistent
         self._made_inputs = [tuple([name for name in names if name in kept]) for names in plan.inputs]
         self._kept_outputs = [tuple([name for name in names if name in kept]) for names in plan.outputs]
@@ -140,8 +148,6 @@ class Loop:
         elif isinstance(event, WorkerDown):
             self._worker_down(event)
         elif isinstance(event, Log):
-            import logging  # noqa: PLC0415 - a run without records from workers never needs it
-
             record = logging.makeLogRecord(dict(event.record))
             logging.getLogger(record.name).handle(record)
 
@@ -156,6 +162,8 @@ class Loop:
             self.catalog.adopt(names, chain.from_iterable(batch.handles))
             self._release(self.schedule.done(batch.index))
         self.report.add(batch)
+        if self._tells:
+            self._log_done(batch)
         if self.hooks.on_task_done is not None:
             for outcome in batch:
                 self._tell_done(outcome)
@@ -197,10 +205,16 @@ class Loop:
         for name in names:
             if name not in self.persistent:
                 gone.append(name)
-            elif name in self.plan.made:
-                self.datasets[name].release()
+            elif name not in self._free_inputs:
+                self._release_dataset(name)
         if gone:
             self.catalog.release(gone)
+
+    def _release_dataset(self, name: str) -> None:
+        try:
+            self.datasets[name].release()
+        except Exception as error:  # a dataset is foreign code; its data is saved and read, so the run can go on
+            _log.warning("dataset %r could not be released: %s: %s", name, type(error).__name__, error)
 
     def _fail(self, index: int, error: NodeError) -> None:
         self.errors.append(error)
@@ -246,6 +260,13 @@ class Loop:
                 return said
         allowed = node.policy.death_retries
         return starts <= (self.rules.death_retries if allowed is None else allowed)
+
+    def _log_done(self, batch: Outcomes) -> None:
+        for outcome in batch:
+            if self.schedule.phases[outcome.index] == Phase.DONE and outcome.state == State.DONE:
+                self._ended += 1
+                name = self.plan.nodes[outcome.index].name
+                _log.info("Completed node: %s (%d of %d)", name, self._ended, len(self.plan.nodes))
 
     def _tell_done(self, outcome: Outcome) -> None:
         if outcome.state in (State.CANCELLED, State.SKIPPED):

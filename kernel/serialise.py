@@ -16,7 +16,7 @@ from attrs import frozen
 from kernel.errors import DatasetError, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["PLAIN", "Dumped", "Inline", "by_value", "dump", "load", "load_inline", "prepare"]
 
@@ -59,7 +59,7 @@ def dump(name: str, data: Any) -> Dumped:
     try:
         import cloudpickle  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - seldom needed
 
-        return _dump_with(cloudpickle.Pickler, data)
+        return _dump_with(cloudpickle, data)
     except Exception as error:  # user classes raise anything when they are pickled
         kind, cause = type(data).__name__, type(error).__name__
         detail = f" ({error})" if str(error).startswith("cannot pickle") else ""
@@ -130,26 +130,27 @@ def load_inline(name: str, handle: Inline, *, readonly: bool = False) -> Any:
 
 def _dump_by_reference(data: Any) -> Dumped | None:
     try:
-        dumped = _dump_with(pickle.Pickler, data)
+        dumped = _dump_with(pickle, data)
     except Exception:  # whatever pickle cannot do is tried again with cloudpickle, whose error counts
         return None
     # A worker cannot find what was defined in the main script, so that goes by value.
     return None if b"__main__" in dumped.stream else dumped
 
 
-def _dump_with(pickler: Callable[..., pickle.Pickler], data: Any) -> Dumped:
+def _dump_with(module: Any, data: Any) -> Dumped:
+    """Serialise by way of `pickle` or `cloudpickle`."""
     buffers: list[pickle.PickleBuffer] = []
-    stream = io.BytesIO()
-    pickler(stream, 5, buffer_callback=buffers.append).dump(data)
-    if any(_is_locked_array(buffer) for buffer in buffers):
+    stream: bytes = module.dumps(data, protocol=5, buffer_callback=buffers.append)
+    if any(map(_is_locked_array, buffers)):
         # A reader's value is its own, so it shall be writable whatever flags the original had.
         buffers.clear()
-        stream = io.BytesIO()
-        unlocking = pickler(stream, 5, buffer_callback=buffers.append)
-        usual = getattr(unlocking, "dispatch_table", copyreg.dispatch_table)
-        unlocking.dispatch_table = ChainMap({sys.modules["numpy"].ndarray: _reduce_unlocked}, usual)
-        unlocking.dump(data)
-    return Dumped(stream.getvalue(), [buffer.raw() for buffer in buffers])
+        file = io.BytesIO()
+        pickler = module.Pickler(file, protocol=5, buffer_callback=buffers.append)
+        usual = getattr(pickler, "dispatch_table", copyreg.dispatch_table)
+        pickler.dispatch_table = ChainMap({sys.modules["numpy"].ndarray: _reduce_unlocked}, usual)
+        pickler.dump(data)
+        stream = file.getvalue()
+    return Dumped(stream, [buffer.raw() for buffer in buffers])
 
 
 def _is_locked_array(buffer: pickle.PickleBuffer) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kernel.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kernel.pipelines import Pipeline
 
 __all__ = ["check_workers", "pool_size", "usable_cpus", "useful_workers"]
@@ -55,19 +56,21 @@ def usable_cpus() -> int:
     return max(1, cpus)
 
 
-def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
+def _cgroup_quota(root: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> float | None:
     """Return the least CPU quota on the way from this process's control group to the root, in CPUs; None: no quota."""
+    from pathlib import Path  # noqa: PLC0415 - seldom needed, and it would slow every start
+
     try:
-        lines = own.read_text().splitlines()
+        lines = Path(own).read_text().splitlines()
     except OSError:  # not Linux, or /proc is not mounted: there is no quota to know of
         return None
     quotas: list[float] = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            quotas += _quotas(root, path, _quota_v2)
+            quotas += _quotas(Path(root), path, _quota_v2)
         elif "cpu" in controllers.split(","):
-            quotas += _quotas(root / "cpu", path, _quota_v1)
+            quotas += _quotas(Path(root, "cpu"), path, _quota_v1)
     return min(quotas, default=None)
 
 

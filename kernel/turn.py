@@ -152,9 +152,11 @@ class Turn:
                 chunks += 1
                 superseded, self._made = self._made, {}
                 self.place = "save"
-                self.save(outputs)
-                for handle in superseded.values():
-                    program.store.discard(handle)
+                try:
+                    self.save(outputs)
+                finally:
+                    for handle in superseded.values():
+                        program.store.discard(handle)
                 self.place = "run"
             if not chunks and self.outputs:
                 problem = f"node {name!r} is a generator that yielded nothing, so its outputs were never made"
@@ -254,6 +256,11 @@ class Turn:
         """Return a handle for each output in memory, in order, and the bytes they take outside of the handles."""
         handles = [self._made[name] for name in self.outputs if name in self._made]
         return handles, sum(map(self.worker.program.store.size, handles))
+
+    def drop_cached(self) -> None:
+        """Drop what this process caches of datasets that are made in the run: the runner's release is for its own."""
+        for name in self.worker.written_elsewhere.intersection((*self.inputs, *self.outputs)):
+            self.worker.dataset(name).release()
 
     def drop_saved(self) -> None:
         """Give back what this try saved: it failed, so nobody will be told of its values."""

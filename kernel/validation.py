@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import ValidationError
+from kernel.hooks.travel import unpicklable
 from kernel.nodes.names import base_name
 from kernel.serialise import by_value
 from kernel.specs.executor import Reach
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset, Datasets
+    from kernel.hooks import Hooks
     from kernel.pipelines import Pipeline
     from kernel.specs.catalog import Catalog
     from kernel.specs.executor import Capabilities, Executor
@@ -25,6 +27,7 @@ def validate(
     persistent: frozenset[str],
     executor: Executor,
     catalog: Catalog,
+    hooks: Hooks,
     *,
     is_async: bool,
 ) -> None:
@@ -47,6 +50,7 @@ def validate(
     problems += _policies(pipeline, executor.capabilities)
     problems += _generators(pipeline) if is_async else []
     problems += _complaints(lambda: executor.validate_nodes(plan.nodes))
+    problems += unpicklable(hooks.worker_refs()) if reach != Reach.THREAD else []
     if problems:
         raise ValidationError(dict.fromkeys(problems))
 

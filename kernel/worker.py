@@ -55,7 +55,7 @@ class Worker:
         self.written_elsewhere = made & program.datasets.keys() if program.nodes is None else frozenset[str]()
         self._nodes: dict[int, Node] = dict(enumerate(program.nodes or ()))
         self._datasets: dict[str, Dataset] = {}
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = _thread_pool() if program.is_async else None
 
     def start(self) -> None:
         """Tell listeners that this worker is ready."""
@@ -101,6 +101,8 @@ class Worker:
                 ran = clock()
                 turn.save(outputs)
             handles, size = turn.saved()
+            if self.written_elsewhere:
+                turn.drop_cached()
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
             failure = capture(error, "hook" if isinstance(error, HookError) else turn.place)
             turn.drop_saved()
@@ -138,16 +140,19 @@ class Worker:
 
     def in_threads(self, call: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Call in threads and wait for all; return the results in order or raise the first failure in order."""
-        if len(arguments) == 1:
-            return [call(*arguments[0])]
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only asynchronous runs need it
-
-            self._pool = ThreadPoolExecutor(thread_name_prefix="kernel-io")
+        if len(arguments) <= 1:
+            return [call(*each) for each in arguments]
+        assert self._pool is not None
         futures = [self._pool.submit(copy_context().run, call, *each) for each in arguments]
         for future in futures:
             future.exception()
         return [future.result() for future in futures]
+
+
+def _thread_pool() -> ThreadPoolExecutor:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - only asynchronous runs need it
+
+    return ThreadPoolExecutor(thread_name_prefix="kernel-io")
 
 
 #: An interrupt ends a node for good: a retry would undo what the user asked for.

@@ -90,9 +90,7 @@ def test_a_project_in_the_current_folder_is_run_when_no_path_is_given(tmp_path):
         "src/flows.py",
         "from kernel import node, pipeline\nflow = pipeline([node(str.upper, 'a', 'b')])",
     )
-    file(
-        tmp_path, "conf/catalog.yml", "a: {type: text, filepath: a.txt}\nb: {type: text, filepath: out/b.txt}"
-    )
+    file(tmp_path, "conf/catalog.yml", "a: {type: text, filepath: a.txt}\nb: {type: text, filepath: out/b.txt}")
     file(tmp_path, "a.txt", "hello")
     done = kernel("run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -112,9 +110,7 @@ def test_parameters_are_typed_and_nest_at_dots(flow):
         parameters = {"model": {"trees": 10}}
         """,
     )
-    done = kernel(
-        "run", "typed.py", "--params", "a=1,b=1.5,c=yes it is", "--params", "d=[1,2],e=,f.g=true", cwd=flow
-    )
+    done = kernel("run", "typed.py", "--params", "a=1,b=1.5,c=yes it is", "--params", "d=[1,2],e=,f.g=true", cwd=flow)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == " said = " + repr(
         {
@@ -166,9 +162,7 @@ def test_listeners_are_told_what_was_asked_for(tmp_path):
         hooks = [Ears()]
         """,
     )
-    done = kernel(
-        "run", "flow.py", "-p", "a", "--from-nodes", "n", "--params", "k=2", "-x", "threads", cwd=tmp_path
-    )
+    done = kernel("run", "flow.py", "-p", "a", "--from-nodes", "n", "--params", "k=2", "-x", "threads", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == str(
         sorted(
@@ -317,9 +311,7 @@ def test_a_check_of_plugins_names_the_broken_one_its_cause_and_the_way_out(tmp_p
 
 def test_help_imports_neither_runner_nor_plugins():
     code = "import sys; from kernel.cli import main; main(['--help']); print(sorted(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     modules = set(re.findall(r"'([\w.]+)'", done.stdout.splitlines()[-1]))
     assert not modules & {"attrs", "yaml", "pluggy", "stevedore", "kernel.runner", "importlib.metadata"}
     assert "run      Run the pipeline of the project at PATH." in done.stdout
@@ -339,9 +331,71 @@ def test_settings_merge_the_last_one_wins():
     assert merged_settings(groups) == {"a.b": 3, "a.c": 2, "x": 1, "x.y": 4}
 
 
-@pytest.mark.parametrize(
-    "words", [["run", "--bogus"], ["bogus"], ["run", "--workers", "0"], ["run", "--params", "x"]]
-)
+@pytest.mark.parametrize("words", [["run", "--bogus"], ["bogus"], ["run", "--workers", "0"], ["run", "--params", "x"]])
 def test_wrong_usage_returns_2_and_says_where_help_is(words, capsys):
     assert main(words) == 2
     assert "--help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_find_the_projects_modules_and_listeners_wherever_the_command_is_typed(tmp_path, method):
+    folder = tmp_path / "shop"
+    file(
+        folder,
+        "pyproject.toml",
+        """
+        [tool.kernel]
+        pipelines = "shop.flows:create"
+        hooks = ["shop.ears:Ears"]
+        executor = "process_pool"
+        dataset-types = {loud = "shop.types:Loud"}
+        """,
+    )
+    file(folder, "src/shop/__init__.py", "")
+    file(
+        folder,
+        "src/shop/flows.py",
+        """
+        from kernel import node, pipeline
+
+        def greet(name, mark):
+            return name + mark
+
+        def create():
+            return pipeline([node(greet, ["name", "params:mark"], "greeting", name="greet")])
+        """,
+    )
+    file(
+        folder,
+        "src/shop/ears.py",
+        """
+        from kernel import hookimpl
+
+        class Ears:
+            @hookimpl
+            def before_node_run(self, inputs):
+                return {"params:mark": inputs["params:mark"] * 2}
+        """,
+    )
+    file(
+        folder,
+        "src/shop/types.py",
+        """
+        from kernel import Dataset
+
+        class Loud(Dataset):
+            def __init__(self, text):
+                self.text = text
+
+            def load(self):
+                return self.text.upper()
+
+            def save(self, data):
+                raise NotImplementedError
+        """,
+    )
+    file(folder, "conf/catalog.yml", "name: {type: loud, text: ada}")
+    file(folder, "conf/parameters.yml", "mark: '?'")
+    done = kernel("run", "shop", "--start-method", method, "--params", "mark='!'", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == " greeting = 'ADA!!'"

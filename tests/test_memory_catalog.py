@@ -198,7 +198,7 @@ class Explodes:
 
 def test_a_value_that_cannot_be_rebuilt_names_the_dataset_and_shows_no_data():
     store = opened(Reach.PROCESS)
-    with pytest.raises(DatasetError, match="model: .* cannot be rebuilt here: ValueError") as info:
+    with pytest.raises(DatasetError, match=r"model: .* cannot be rebuilt here: ValueError") as info:
         store.load("model", store.save("model", Explodes()))
     assert "secret" not in str(info.value)
 

@@ -10,6 +10,8 @@ import os
 import pickle
 import signal
 import threading
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -128,8 +130,12 @@ def close(store, kept):
     store.close()
 
 
+def open_descriptors():
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def descriptors(store, kept):
-    return len(os.listdir("/proc/self/fd"))
+    return open_descriptors()
 
 
 @pytest.fixture(params=["memfd", "directory"])
@@ -191,7 +197,7 @@ def test_a_large_array_crosses_between_processes_by_a_small_handle(run):
 
 
 def test_a_frame_of_many_kinds_of_columns_crosses_whole(run):
-    catalog, store, first, second = run
+    _catalog, store, first, second = run
     table = frame(50_000)
     handle = first(save_value, "table", table)
     assert store.size(handle) > MB
@@ -214,7 +220,7 @@ def test_a_frame_of_many_kinds_of_columns_crosses_whole(run):
         "text" * 100_000,
         b"bytes" * 100_000,
         bytearray(b"bytes" * 100_000),
-        ["list"] * 100_000,
+        ["list"] * 20_000,
         {n: (n, str(n)) for n in range(20_000)},
         np.arange(40_000).reshape(200, 200),
         np.asfortranarray(np.arange(40_000).reshape(200, 200)),
@@ -225,7 +231,7 @@ def test_a_frame_of_many_kinds_of_columns_crosses_whole(run):
     ids=lambda value: type(value).__name__,
 )
 def test_a_value_comes_back_as_it_was_saved(alone, value):
-    catalog, store = alone
+    _catalog, store = alone
     handle = marshal.loads(marshal.dumps(store.save("x", value)))
     for last in (False, True):
         loaded = store.load("x", handle, last=last)
@@ -242,7 +248,7 @@ def test_small_values_travel_inside_their_handles_and_take_no_memory(alone):
 
 
 def test_buffers_of_a_mapped_value_are_aligned(alone):
-    catalog, store = alone
+    _catalog, store = alone
     loaded = store.load("x", store.save("x", [np.arange(99, dtype="u1"), np.arange(99_999, dtype="u1"), np.arange(9)]))
     assert [array.ctypes.data % 64 for array in loaded] == [0, 0, 0]
 
@@ -251,7 +257,7 @@ def test_buffers_of_a_mapped_value_are_aligned(alone):
 
 
 def test_no_reader_sees_a_change_by_the_producer_or_by_another_reader(run):
-    catalog, store, first, second = run
+    _catalog, store, first, second = run
     data = np.ones(MB)
     handle = store.save("x", data)
     data[:] = 9
@@ -266,7 +272,7 @@ def test_no_reader_sees_a_change_by_the_producer_or_by_another_reader(run):
 
 
 def test_small_and_nested_values_are_separate_for_each_reader(alone):
-    catalog, store = alone
+    _catalog, store = alone
     for value in ([1, [2]], np.zeros(10), {"a": [np.zeros(MB)]}):
         handle = store.save("x", value)
         first, second = store.load("x", handle), store.load("x", handle)
@@ -279,7 +285,7 @@ def test_small_and_nested_values_are_separate_for_each_reader(alone):
 
 
 def test_an_array_that_was_locked_when_it_was_saved_may_be_changed_by_its_reader(alone):
-    catalog, store = alone
+    _catalog, store = alone
     data = np.zeros(MB)
     data.flags.writeable = False
     store.load("x", store.save("x", data))[0] = 1
@@ -288,7 +294,7 @@ def test_an_array_that_was_locked_when_it_was_saved_may_be_changed_by_its_reader
 
 @pytest.mark.parametrize("size", [10, MB])
 def test_readonly_values_refuse_to_be_written(alone, size):
-    catalog, store = alone
+    _catalog, store = alone
     loaded = store.load("locked", store.save("locked", np.zeros(size)))
     with pytest.raises(ValueError, match="read-only"):
         loaded[0] = 1
@@ -304,7 +310,7 @@ def write_past_the_flags(store, kept, name, handle):
 
 
 def test_a_readonly_value_is_guarded_by_the_hardware(options):
-    with running(options, 1, {"x": "readonly"}) as (catalog, store, worker):
+    with running(options, 1, {"x": "readonly"}) as (_catalog, store, worker):
         handle = worker(save_array, "x", MB, 3)
         with pytest.raises(EOFError):
             worker(write_past_the_flags, "x", handle)
@@ -321,7 +327,7 @@ def offset_of(handle):
 
 
 def test_a_released_block_is_written_anew(run):
-    catalog, store, first, second = run
+    catalog, _store, first, second = run
     handle = first(save_array, "x", MB, 1)
     catalog.adopt(["x"], [handle])
     second(load, "x", handle)
@@ -332,7 +338,7 @@ def test_a_released_block_is_written_anew(run):
 
 @pytest.mark.parametrize("how", [load, slice_of])
 def test_a_block_is_not_written_anew_while_another_process_has_a_view_of_it(run, how):
-    catalog, store, first, second = run
+    catalog, _store, first, second = run
     handle = first(save_array, "x", MB, 1)
     catalog.adopt(["x"], [handle])
     second(how, "x", handle)
@@ -347,7 +353,7 @@ def test_a_block_is_not_written_anew_while_another_process_has_a_view_of_it(run,
 
 
 def test_the_producers_own_views_keep_a_block_too(run):
-    catalog, store, first, second = run
+    _catalog, _store, first, _second = run
     handle = first(save_array, "x", MB, 1)
     first(load, "x", handle)
     first(discard, handle)
@@ -358,7 +364,7 @@ def test_the_producers_own_views_keep_a_block_too(run):
 
 
 def test_a_value_that_is_superseded_or_discarded_is_written_anew_and_only_once(run):
-    catalog, store, first, second = run
+    catalog, store, first, _second = run
     handles = [first(save_array, "x", MB, n) for n in range(3)]
     catalog.adopt(["x"], handles[:1])
     catalog.adopt(["x"], handles[1:2])
@@ -371,7 +377,7 @@ def test_a_value_that_is_superseded_or_discarded_is_written_anew_and_only_once(r
 
 
 def test_a_handle_of_a_dropped_value_is_an_error_and_not_another_value(run):
-    catalog, store, first, second = run
+    catalog, store, first, _second = run
     handle = first(save_array, "x", MB, 1)
     catalog.adopt(["x"], [handle])
     catalog.release(["x"])
@@ -383,7 +389,7 @@ def test_a_handle_of_a_dropped_value_is_an_error_and_not_another_value(run):
 
 
 def test_neighbouring_blocks_that_are_free_serve_a_larger_value(run):
-    catalog, store, first, second = run
+    catalog, _store, first, _second = run
     names = ["a", "b", "c", "d"]
     handles = [first(save_array, name, MB, 1) for name in names]
     catalog.adopt(names, handles)
@@ -392,7 +398,7 @@ def test_neighbouring_blocks_that_are_free_serve_a_larger_value(run):
 
 
 def test_a_long_chain_of_large_values_takes_the_memory_of_a_few(run):
-    catalog, store, first, second = run
+    catalog, _store, first, second = run
     workers = [first, second]
     catalog.adopt(["0"], [first(save_array, "0", 4 * MB, 0)])
     for n in range(1, 30):
@@ -406,7 +412,7 @@ def test_a_long_chain_of_large_values_takes_the_memory_of_a_few(run):
 
 
 def test_many_blocks_released_at_once_all_come_back(run):
-    catalog, store, first, second = run
+    catalog, _store, first, _second = run
     names = [str(n) for n in range(700)]
     handles = [first(save_array, name, 128 * 1024, 1) for name in names]
     catalog.adopt(names, handles)
@@ -420,7 +426,7 @@ def test_many_blocks_released_at_once_all_come_back(run):
 
 
 def test_more_mappings_than_can_be_leased_are_copies(alone):
-    catalog, store = alone
+    _catalog, store = alone
     handle = store.save("x", np.ones(16 * 1024))
     loaded = [store.load("x", handle) for _ in range(1100)]
     loaded[-1][0] = 5
@@ -498,7 +504,7 @@ def test_a_replacement_that_starts_before_the_loss_is_known_overwrites_nothing(r
 
 
 def test_settling_keeps_the_results_and_gives_all_other_memory_back(run):
-    catalog, store, first, second = run
+    catalog, store, first, _second = run
     names = ["a", "b", "c"]
     catalog.adopt(names, [first(save_array, name, 4 * MB, n) for n, name in enumerate(names)])
     first(save_array, "never told", 4 * MB, 9)
@@ -510,7 +516,7 @@ def test_settling_keeps_the_results_and_gives_all_other_memory_back(run):
 
 
 def test_settling_spares_what_a_living_worker_has_mapped(run):
-    catalog, store, first, second = run
+    catalog, _store, first, second = run
     handle = first(save_array, "x", 4 * MB, 1)
     catalog.adopt(["x"], [handle])
     other = first(save_array, "y", 4 * MB, 1)
@@ -542,7 +548,7 @@ def test_values_that_were_loaded_stay_valid_after_the_end(options):
 
 
 def test_a_store_that_was_closed_in_good_order_leaves_its_values(run):
-    catalog, store, first, second = run
+    catalog, store, first, _second = run
     handles = [first(save_array, "x", MB, 3) for _ in range(2)]
     catalog.adopt(["x"], handles[:1])
     first(discard, handles[1])
@@ -556,12 +562,12 @@ def test_a_store_that_was_closed_in_good_order_leaves_its_values(run):
 
 
 def test_a_result_that_needs_no_shared_memory_keeps_no_descriptor():
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     catalog = SharedMemoryCatalog()
     store = catalog.open({}, Reach.PROCESS, 4)
     catalog.adopt(["x", "y"], [store.save("x", [1]), store.save("y", np.ones(MB))])
     catalog.settle(["x"])
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     assert store.load("x", catalog.handle("x")) == [1]
     catalog.close()
 
@@ -571,7 +577,9 @@ def test_a_forked_child_frees_nothing(alone):
     handle = store.save("x", np.ones(MB))
     catalog.adopt(["x"], [handle])
     loaded = store.load("x", handle)
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the test's own threads do no harm
+        child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
             catalog.close()
@@ -597,7 +605,7 @@ def fork_and_use(store, kept, name, handle):
 
 
 def test_a_child_of_a_worker_is_refused_with_a_clear_error(run):
-    catalog, store, first, second = run
+    _catalog, _store, first, second = run
     handle = first(save_array, "x", MB, 1)
     assert second(fork_and_use, "x", handle) == 3
 
@@ -609,7 +617,7 @@ def test_descriptors_do_not_grow_with_the_number_of_datasets(run):
     import resource
 
     catalog, store, first, second = run
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
     try:
@@ -617,7 +625,7 @@ def test_descriptors_do_not_grow_with_the_number_of_datasets(run):
         catalog.adopt(names, [first(save_array, name, 80 * 1024, n) for n, name in enumerate(names)])
         loaded = [store.load(name, catalog.handle(name)) for name in names]
         assert [array[0] for array in loaded] == list(range(400))
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert open_descriptors() == before
         assert second(descriptors) < 30
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -634,8 +642,8 @@ def test_many_runs_in_one_process_leave_nothing_open(options):
 
     def state():
         gc.collect()
-        with open("/proc/self/maps") as maps:
-            return len(os.listdir("/proc/self/fd")), sum("kernel" in line or "arena" in line for line in maps)
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        return open_descriptors(), sum("kernel" in line or "arena" in line for line in maps)
 
     once()
     before = state()
@@ -645,12 +653,12 @@ def test_many_runs_in_one_process_leave_nothing_open(options):
 
 
 def test_a_catalog_that_is_forgotten_closes_itself(options):
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     catalog = SharedMemoryCatalog(**options)
     catalog.open({}, Reach.PROCESS, 2).save("x", np.ones(MB))
     del catalog
     gc.collect()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 # -- refusals
@@ -669,13 +677,13 @@ def test_inputs_that_cannot_be_serialised_are_all_named():
 
 
 def test_a_value_that_cannot_be_serialised_names_dataset_and_type(run):
-    catalog, store, first, second = run
+    _catalog, store, _first, _second = run
     with pytest.raises(DatasetError, match="x: a value of type 'lock' cannot be serialised"):
         store.save("x", threading.Lock())
 
 
 def test_a_worker_that_there_is_no_slot_for_is_refused(alone):
-    catalog, store = alone
+    _catalog, store = alone
     with pytest.raises(DatasetError, match="room for 1 workers: worker 5"):
         pickle.loads(pickle.dumps(store)).open(5)
 
@@ -694,4 +702,3 @@ def test_a_worker_outliving_its_runner_gets_a_clear_error(tmp_path):
     catalog.close()
     with pytest.raises(DatasetError, match="shared memory of the run cannot be opened"):
         store.open(0)
-

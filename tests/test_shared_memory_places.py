@@ -1,4 +1,4 @@
-"""Where shared memory lives: nothing is left by dead runs, and a full file system is an error that names the dataset."""
+"""Where shared memory lives: nothing is left by dead runs, and a full file system is a clear error."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_run_that_ends_without_closing_leaves_nothing(options, tmp_path):
         value = store.load("x", store.save("x", np.ones(1 << 20)))
         """
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert left_in(tmp_path) == set()
 
@@ -143,11 +143,11 @@ def tiny(tmp_path):
     """Mount a file system of 4 MiB, which only root may do."""
     path = tmp_path / "tiny"
     path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", path], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", path], capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("mounting a small file system is not permitted")
     yield path
-    if subprocess.run(["umount", path], capture_output=True).returncode:
+    if subprocess.run(["umount", path], capture_output=True, check=False).returncode:
         subprocess.run(["umount", "--lazy", path], check=True)
         pytest.fail("the file system was still in use after the catalog was closed")
 
@@ -170,7 +170,7 @@ def test_a_full_file_system_is_an_error_that_names_the_dataset_and_the_run_can_g
 
 def test_a_file_system_too_full_to_start_on_is_a_clear_error(tiny):
     (tiny / "filler").write_bytes(bytes(4 * MB))
-    with pytest.raises(ConfigError, match="cannot be set up for 1 workers in .*No space left"):
+    with pytest.raises(ConfigError, match=r"cannot be set up for 1 workers in .*No space left"):
         open_one(directory=tiny)
     assert left_in(tiny) == set()
 
@@ -196,7 +196,9 @@ def test_a_limit_on_file_sizes_is_an_error_that_names_the_dataset(tmp_path):
         """
     )
     for options in ({}, {"directory": str(tmp_path)}):
-        done = subprocess.run([sys.executable, "-c", script, repr(options)], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", script, repr(options)], capture_output=True, text=True, check=False
+        )
         assert done.stderr == ""
         assert done.stdout.startswith("big: no room for its 8,388,")
 
@@ -219,7 +221,7 @@ def test_a_limit_on_address_space_costs_the_kept_mapping_only():
         print(catalog.memory_in_use() < 2 << 20)
         """
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
@@ -234,7 +236,7 @@ def test_a_directory_serves_where_anonymous_memory_does_not_work(monkeypatch, tm
 
 
 def test_a_folder_that_is_not_there_is_a_clear_error(tmp_path):
-    with pytest.raises(ConfigError, match="shared_memory: .*missing"):
+    with pytest.raises(ConfigError, match=r"shared_memory: .*missing"):
         open_one(directory=tmp_path / "missing")
 
 

@@ -37,9 +37,7 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
-)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="kernel-pipelines", prog_name="kernel", message="%(prog)s %(version)s")
 def kernel() -> None:
     """Run data pipelines in parallel."""

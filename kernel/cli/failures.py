@@ -47,9 +47,7 @@ def exit_code(error: BaseException, *, running: bool) -> int:
     return USAGE if isinstance(error, KernelError) else FAILED
 
 
-def tell(
-    error: BaseException, command: Sequence[str], *, full: bool = False, secrets: Sequence[str] = ()
-) -> None:
+def tell(error: BaseException, command: Sequence[str], *, full: bool = False, secrets: Sequence[str] = ()) -> None:
     """Write an error to stderr, its traceback at most once and without secrets.
 
     `command` is what the user typed, in words; what to type next is made of it.
@@ -94,16 +92,14 @@ def _node(error: NodeError) -> Iterator[str]:
     for caller in frames[1 : 1 + _MOST_CALLERS]:
         yield f"   called from {escaped(caller.place)}  {one_line(caller.source, width() // 2)}"
     if frames and not every[-1].is_own:
-        folded = len(every) - 1 - every.index(frames[0])
-        plural = "s" * (folded > 1)
-        yield f"   raised in {escaped(every[-1].short)}, {folded} frame{plural} below (--full-traceback)"
+        yield f"   raised in {escaped(every[-1].short)} (--full-traceback shows the way there)"
     kind = error.error_type.removeprefix("kernel.errors.")
     yield from _indented(f"{kind}: {error.error_text}" if error.error_text else kind, indent=" ", full=False)
     for cause in causes[: -_MOST_CAUSES - 1 : -1]:
         told = [line for line in _LAST_LINE.findall(cause) if line.strip()]
         own = own_frames(frames_of_text(cause))
         place = f"  at {escaped(own[0].place)}" if own else ""
-        yield f" caused by {one_line(told[0] if told else '(unknown)', width() - len(place))}{place}"
+        yield f" caused by {one_line(told[0] if told else '(unknown)', width() - len(place) - 11)}{place}"
 
 
 def _head(error: NodeError, frame: Frame | None) -> Iterator[str]:
@@ -111,7 +107,7 @@ def _head(error: NodeError, frame: Frame | None) -> Iterator[str]:
     place = f"   {escaped(frame.place)}" if frame is not None else ""
     yield f" FAILED  {escaped(error.node)}{worker}{place}"
     if frame is not None and frame.source:
-        yield f"   {one_line(frame.source, width())}"
+        yield f"   {one_line(frame.source, width() - 3)}"
 
 
 def _traceback(error: NodeError) -> Iterator[str]:
@@ -124,7 +120,7 @@ def _indented(text: str, *, indent: str = "   ", full: bool) -> Iterator[str]:
     first, *rest = text.strip().splitlines() or [""]
     yield f"{indent}{one_line(first, 4 * width())}"
     for line in rest if full else rest[: _MOST_MESSAGE - 1]:
-        yield f"{indent}| {one_line(line, width())}"
+        yield f"{indent}| {one_line(line, width() - 5)}"
     if not full and len(rest) >= _MOST_MESSAGE:
         yield f"{indent}| ... {len(rest) - _MOST_MESSAGE + 1} more lines"
 
@@ -141,7 +137,7 @@ def _problem(error: KernelError, *, full: bool) -> Iterator[str]:
     if frame is not None:
         yield f"   at {escaped(frame.place)}"
         if frame.source:
-            yield f"     {one_line(frame.source, width())}"
+            yield f"     {one_line(frame.source, width() - 5)}"
 
 
 def _others(error: NodeError) -> Iterator[str]:

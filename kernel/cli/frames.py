@@ -74,9 +74,7 @@ def frames_of_error(error: BaseException) -> list[Frame]:
     ]
     if isinstance(error, SyntaxError) and error.filename is not None:
         line = error.lineno or 0
-        frames.append(
-            Frame(error.filename, line, "<module>", linecache.getline(error.filename, line).strip())
-        )
+        frames.append(Frame(error.filename, line, "<module>", linecache.getline(error.filename, line).strip()))
     return frames
 
 

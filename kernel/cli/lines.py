@@ -22,8 +22,7 @@ def escaped(text: str, keep: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        each if each in keep or unicodedata.category(each) not in _HARMFUL else ascii(each)[1:-1]
-        for each in text
+        each if each in keep or unicodedata.category(each) not in _HARMFUL else ascii(each)[1:-1] for each in text
     )
 
 

@@ -50,9 +50,7 @@ class _Settings(_ParamType):
     def __init__(self, *, typed: bool) -> None:
         self._typed = typed
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Mapping[str, Any]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, Any]:
         if not isinstance(value, str):
             return dict(value)
         settings: dict[str, Any] = {}
@@ -61,9 +59,7 @@ class _Settings(_ParamType):
             # The text itself stays out of the message: it may hold a secret.
             if not equals or not all(name.strip().split(".")):
                 self.fail("expected name=value", param, ctx)
-            settings[name.strip()] = (
-                self._value(name, text.strip(), param, ctx) if self._typed else text.strip()
-            )
+            settings[name.strip()] = self._value(name, text.strip(), param, ctx) if self._typed else text.strip()
         if not settings:
             self.fail("expected name=value", param, ctx)
         return settings

@@ -25,9 +25,7 @@ def _names(*declarations: str, help: str) -> Callable[[Wrapped], Wrapped]:  # no
 @click.argument("path", type=click.Path(path_type=Path), default=".")
 @click.option("--executor", "-x", metavar="NAME", help="What runs the nodes; `kernel plugins` lists them.")
 @click.option("--catalog", metavar="NAME", help="What keeps values in memory. Default: the executor's own.")
-@click.option(
-    "--workers", type=click.IntRange(min=1), help="The most nodes at a time. Default: as many as cores."
-)
+@click.option("--workers", type=click.IntRange(min=1), help="The most nodes at a time. Default: as many as cores.")
 @click.option("--async", "is_async", is_flag=True, help="Load and save each node's datasets in threads.")
 @click.option(
     "--start-method",
@@ -44,9 +42,7 @@ def _names(*declarations: str, help: str) -> Callable[[Wrapped], Wrapped]:  # no
 @_names("--to-outputs", help="Only nodes that these datasets depend on.")
 @click.option("--only-missing-outputs", is_flag=True, help="Skip nodes whose saved outputs are all there.")
 @click.option("--params", type=SETTINGS, multiple=True, help="Parameters of this run; dots nest.")
-@click.option(
-    "--env", "-e", metavar="NAME", help="The environment: a folder of configuration laid over the base."
-)
+@click.option("--env", "-e", metavar="NAME", help="The environment: a folder of configuration laid over the base.")
 @click.option("--load-version", type=VERSIONS, multiple=True, help="The version of a dataset to load.")
 @_names("--no-plugin", help="Run without these listeners of plugins.")
 @click.option(
@@ -73,9 +69,7 @@ def _names(*declarations: str, help: str) -> Callable[[Wrapped], Wrapped]:  # no
 )
 @click.option("--executor-option", type=SETTINGS, multiple=True, help="An option of the executor.")
 @click.option("--catalog-option", type=SETTINGS, multiple=True, help="An option of the catalog.")
-@click.option(
-    "--log-level", type=click.Choice(_LEVELS), default="warning", show_default=True, help="What is logged."
-)
+@click.option("--log-level", type=click.Choice(_LEVELS), default="warning", show_default=True, help="What is logged.")
 @click.option("--full-traceback", is_flag=True, help="Show errors with every frame.")
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> int:

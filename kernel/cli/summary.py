@@ -31,9 +31,7 @@ _LONG_S = 10
 def summarise(progress: Progress, wall_s: float, workers: int) -> None:
     """Print the line with counts and times; what neither ended well nor failed was skipped."""
     total, ok, failed = len(progress.names), progress.ok, len(progress.failed)
-    counts = (
-        f"{total} node{'s' * (total != 1)}  {ok} ok  {failed} failed  {max(0, total - ok - failed)} skipped"
-    )
+    counts = f"{total} node{'s' * (total != 1)}  {ok} ok  {failed} failed  {max(0, total - ok - failed)} skipped"
     times = f"{_seconds(wall_s)} wall, {_seconds(progress.work_s)} work"
     if workers > 1:
         times += f", {progress.work_s / wall_s:.1f}x"
@@ -82,9 +80,7 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
     if depth > 1 or not isinstance(value, (dict, list, tuple)):
         return False
     entries = cast("dict[Any, Any] | Sequence[Any]", value)
-    inner = (
-        (each for pair in entries.items() for each in pair) if isinstance(entries, dict) else iter(entries)
-    )
+    inner = (each for pair in entries.items() for each in pair) if isinstance(entries, dict) else iter(entries)
     return len(entries) <= _MOST_ENTRIES and all(_is_plain(each, depth + 1) for each in inner)
 
 

@@ -26,9 +26,7 @@ def load(name: str, dataset: Dataset) -> Any:
 def save(name: str, dataset: Dataset, data: Any) -> None:
     """Save the data. Raises `DatasetError`, also for None, which is no data."""
     if data is None:
-        raise DatasetError(
-            f"{shown(name)}: Saving 'None' is refused: return data for it, or declare no such output"
-        )
+        raise DatasetError(f"{shown(name)}: Saving 'None' is refused: return data for it, or declare no such output")
     try:
         dataset.save(data)
     except Exception as error:  # a dataset is foreign code and raises anything

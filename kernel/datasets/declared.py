@@ -82,9 +82,7 @@ class Declared:
         if matched is None:
             return dict(entry)
         if matched[0].catches_all:
-            _log.warning(
-                "%s is made by the pattern %r, which matches every name", shown(name), matched[0].text
-            )
+            _log.warning("%s is made by the pattern %r, which matches every name", shown(name), matched[0].text)
         return filled(entry, *matched, problems)
 
     def _recipe(self, name: str, problems: list[str]) -> tuple[Recipe | None, bool]:
@@ -125,9 +123,7 @@ class Declared:
         return os.path.normpath(self._folder.absolute() / value)
 
 
-def _check_options(
-    cls: type[Dataset], options: Mapping[str, Any], *, versioned: bool, problems: list[str]
-) -> None:
+def _check_options(cls: type[Dataset], options: Mapping[str, Any], *, versioned: bool, problems: list[str]) -> None:
     """Add a line to `problems` where the class does not take the options; their values are not looked at."""
     try:
         signature = inspect.signature(cls)
@@ -137,9 +133,7 @@ def _check_options(
     if versioned and not takes_version:
         problems.append(f"it is 'versioned', but a {cls.__name__} keeps no versions")
     elif "version" in options:
-        problems.append(
-            "'version' is no option: write 'versioned: true', and name the version to load for a run"
-        )
+        problems.append("'version' is no option: write 'versioned: true', and name the version to load for a run")
     try:
         given = {key: None for key in options if key != "version"}
         signature.bind(**given, **({"version": None} if versioned and takes_version else {}))

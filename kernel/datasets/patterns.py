@@ -74,15 +74,11 @@ def pattern_problems(patterns: Iterable[Pattern]) -> list[str]:
         if is_pattern(_PLACEHOLDER.sub("", each.text))
     ]
     if len(every := [each.text for each in patterns if each.catches_all]) > 1:
-        problems.append(
-            f"only one pattern may match every name, but these all do: {', '.join(sorted(every))}"
-        )
+        problems.append(f"only one pattern may match every name, but these all do: {', '.join(sorted(every))}")
     return problems
 
 
-def filled(
-    entry: Mapping[str, Any], found: Pattern, values: Mapping[str, str], problems: list[str]
-) -> dict[str, Any]:
+def filled(entry: Mapping[str, Any], found: Pattern, values: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
     """Return a copy of the entry with the placeholders in its texts replaced.
 
     Adds a line to `problems` for a placeholder that the name has not, and for a value that could lead a path

@@ -28,9 +28,7 @@ def version_problem(version: object) -> str | None:
     return f"version {version!r} is refused: {why}" if why else None
 
 
-def version_problems(
-    save: str | None, load: Mapping[str, str], suits: Callable[[str], Iterable[str]]
-) -> list[str]:
+def version_problems(save: str | None, load: Mapping[str, str], suits: Callable[[str], Iterable[str]]) -> list[str]:
     """Return what is wrong with the versions of a run; `suits` names the datasets that a name stands for."""
     problems = [f"save version: {why}" for why in [version_problem(save)] if save is not None and why]
     for name, version in load.items():

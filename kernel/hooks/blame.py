@@ -39,9 +39,7 @@ def blame(hook: pluggy.HookCaller, listeners: Sequence[Listener], error: Excepti
 def blame_all(listeners: Sequence[Listener], hook: str, problem: str) -> HookError:
     """Build the error of one of these listeners; which of them is not known when there are several."""
     names = dict.fromkeys(each.name for each in listeners)
-    return HookError(
-        hook, " or ".join(names) or "unknown", _shared(each.distribution for each in listeners), problem
-    )
+    return HookError(hook, " or ".join(names) or "unknown", _shared(each.distribution for each in listeners), problem)
 
 
 def _first_argument(frame: FrameType) -> Any:

@@ -95,9 +95,7 @@ class Hooks:
     def worker_refs(self) -> tuple[ListenerRef, ...]:
         """Return references to the listeners with a hook that is called in workers, in their order."""
         return tuple(
-            depart(each)
-            for each in self.listeners
-            if not WORKER_HOOKS.isdisjoint(hooks_of(each.plugin).values())
+            depart(each) for each in self.listeners if not WORKER_HOOKS.isdisjoint(hooks_of(each.plugin).values())
         )
 
     @classmethod

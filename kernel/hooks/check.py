@@ -64,13 +64,9 @@ def register(listeners: Sequence[Listener]) -> pluggy.PluginManager:
             registry.register(listener.plugin, name=str(position))
         except pluggy.PluginValidationError as error:
             reason = " ".join(str(error).splitlines()[1:])
-            raise PluginError(
-                f"{listener} implements a hook wrongly: {reason}. {listener.way_out}"
-            ) from error
+            raise PluginError(f"{listener} implements a hook wrongly: {reason}. {listener.way_out}") from error
         except ValueError as error:
-            raise PluginError(
-                f"{listener} was given twice, or equals another listener. {listener.way_out}"
-            ) from error
+            raise PluginError(f"{listener} was given twice, or equals another listener. {listener.way_out}") from error
     registry.check_pending()
     return registry
 

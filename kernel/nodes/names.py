@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +26,6 @@ __all__ = [
 
 Declared = None | str | Sequence[str] | Mapping[str, str]
 
-_logger = logging.getLogger(__name__)
 _is_plain = re.compile(r"[\w.-]+").fullmatch
 _dotted: list[str] = []
 
@@ -130,7 +128,9 @@ def warn_of_dots(node: str, namespace: str | None, dataset: str) -> None:
     if _dotted or dataset.startswith("params:") or dataset.partition(".")[0] == own:
         return
     _dotted.append(dataset)
-    _logger.warning(
+    import logging  # noqa: PLC0415 - seldom needed, and it would slow every start
+
+    logging.getLogger(__name__).warning(
         "node %r uses the dataset %r: dots stand for namespaces, and the node is not in that namespace. "
         "Use '_' unless the dataset belongs to another namespace",
         node,

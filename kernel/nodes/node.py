@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from functools import total_ordering
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from attrs import evolve, fields, frozen
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "node"]
 
-_logger = logging.getLogger(__name__)
 _no_tags: frozenset[str] = frozenset()
 
 
@@ -40,6 +37,8 @@ def _described(func: object, inputs: object, outputs: object, name: object) -> s
 
 
 def _default_name(callee: Callee, inputs: DeclaredNames, outputs: DeclaredNames) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - seldom needed, and it would slow every start
+
     told = f"{callee.module}.{callee.label}\0{inputs!r}\0{outputs!r}"
     return f"{callee.label}__{sha256(told.encode()).hexdigest()[:8]}"
 
@@ -208,7 +207,9 @@ class Node:
             chunks = [self.unpack(chunk) for chunk in result]
         except Exception as error:
             kind = type(error).__name__
-            _logger.error("node %r failed: %s", self.name, kind)  # noqa: TRY400 - the caller gets the traceback
+            import logging  # noqa: PLC0415 - seldom needed, and it would slow every start
+
+            logging.getLogger(__name__).error("node %r failed: %s", self.name, kind)  # noqa: TRY400 - the caller gets the traceback
             raise
         return {name: [chunk[at] for chunk in chunks] for at, name in enumerate(self.output_names)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from difflib import get_close_matches
 from itertools import chain, product, starmap
 from typing import TYPE_CHECKING
 
@@ -146,6 +145,8 @@ def meant(name: str, known: Iterable[str]) -> str:
     """Return '; did you mean ...?' with names that are like this one or have it under a namespace, or ''."""
     names = sorted(known)
     inside = [each for each in names if each.endswith(f".{name}")]
+    from difflib import get_close_matches  # noqa: PLC0415 - seldom needed, and it would slow every start
+
     found = list(dict.fromkeys([*inside[:3], *get_close_matches(name, names, n=3)]))
     return f"; did you mean {' or '.join(map(repr, found[:3]))}?" if found else ""
 

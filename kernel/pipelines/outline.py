@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -70,4 +69,6 @@ def as_json(plan: Plan) -> str:
         }
         for node in plan.nodes
     ]
+    import json  # noqa: PLC0415 - seldom needed, and it would slow every start
+
     return json.dumps({"pipeline": nodes})

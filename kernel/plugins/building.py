@@ -59,9 +59,7 @@ def parameters_of(factory: Callable[..., Any]) -> list[inspect.Parameter] | None
 def _misfits(accepted: list[inspect.Parameter], options: Mapping[str, Any]) -> list[str]:
     names = [each.name for each in accepted if each.kind is not each.VAR_KEYWORD]
     takes_any = len(names) < len(accepted)
-    needed = [
-        each.name for each in accepted if each.kind is not each.VAR_KEYWORD and each.default is each.empty
-    ]
+    needed = [each.name for each in accepted if each.kind is not each.VAR_KEYWORD and each.default is each.empty]
     unknown = [] if takes_any else [option for option in options if option not in names]
     missing = [option for option in needed if option not in options]
     problems: list[str] = []

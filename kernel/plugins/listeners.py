@@ -60,9 +60,7 @@ def names_of_variable() -> list[str]:
 
 def _unknown(blocked: Collection[str]) -> str:
     entries = scan()["listener"]
-    return ", ".join(
-        repr(name) for name in blocked if not any(is_blocked(entry, [name]) for entry in entries)
-    )
+    return ", ".join(repr(name) for name in blocked if not any(is_blocked(entry, [name]) for entry in entries))
 
 
 def _installed() -> str:

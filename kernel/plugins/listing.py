@@ -63,9 +63,7 @@ def _described(kind: str, entry: EntryPoint, blocked: Collection[str], load: boo
         return _loaded(info, entry) if load else info
     except PluginError as error:
         cause = error.__cause__
-        return evolve(
-            info, status=f"broken: {error if cause is None else f'{type(cause).__name__}: {cause}'}"
-        )
+        return evolve(info, status=f"broken: {error if cause is None else f'{type(cause).__name__}: {cause}'}")
 
 
 def _loaded(info: PluginInfo, entry: EntryPoint) -> PluginInfo:

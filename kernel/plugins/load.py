@@ -94,9 +94,7 @@ def _no_factory(kind: str, plugin: Any) -> str:
 
 def _no_dataset_type(plugin: Any) -> str:
     if not isinstance(plugin, type) or not issubclass(plugin, Dataset):
-        what = (
-            f"the class {plugin.__qualname__}" if isinstance(plugin, type) else f"a {type(plugin).__name__}"
-        )
+        what = f"the class {plugin.__qualname__}" if isinstance(plugin, type) else f"a {type(plugin).__name__}"
         return f"it is {what}, not a subclass of kernel.datasets.Dataset"
     missing = sorted(getattr(plugin, "__abstractmethods__", ()))
     return f"it lacks {', '.join(missing)}" if missing else ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kernel.specs.events import Event, Outcomes, State
 
 if TYPE_CHECKING:
-    from kernel.nodes import Node
+    from kernel import Node
     from kernel.specs.executor import Executor
     from kernel.specs.tasks import Program, Tasks
 

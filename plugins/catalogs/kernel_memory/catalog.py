@@ -40,9 +40,7 @@ class MemoryCatalog:
         if reach is not Reach.THREAD:
             self._prepared = serialise.prepare(values, readers)
 
-    def open(
-        self, copy_modes: Mapping[str, CopyMode], reach: Reach, workers: int
-    ) -> ReferenceStore | PickleStore:
+    def open(self, copy_modes: Mapping[str, CopyMode], reach: Reach, workers: int) -> ReferenceStore | PickleStore:
         """Return the store for this reach."""
         del workers
         if reach is Reach.THREAD:
@@ -54,9 +52,7 @@ class MemoryCatalog:
         try:
             return self._handles[name]
         except KeyError:
-            raise DatasetError(
-                f"{name}: no value in memory; it was never saved, or is released already"
-            ) from None
+            raise DatasetError(f"{name}: no value in memory; it was never saved, or is released already") from None
 
     def adopt(self, names: Iterable[str], handles: Iterable[Handle]) -> None:
         """Take over what was saved; a handle that was there under the name is dropped."""

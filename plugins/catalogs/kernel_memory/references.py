@@ -58,7 +58,7 @@ class ReferenceStore:
             kept.flags.writeable = False
         return kept
 
-    def size(self, handle: Handle) -> int:  # noqa: ARG002 - the contract's signature
+    def size(self, handle: Handle) -> int:
         """Return 0: the value is its handle."""
         return 0
 

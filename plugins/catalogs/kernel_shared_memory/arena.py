@@ -30,9 +30,9 @@ def part_of(offset: int, size: int) -> Range:
 class Arena:
     """One worker's part of shared memory. Only the process in its slot allocates and writes; it needs a lock outside.
 
-    Fresh pages are filled by `pwrite`: half the work of touching them through a mapping, and a full file system is an
-    error there but a SIGBUS here. Pages that have been used before are written through a mapping that is kept, which is
-    as cheap as copying memory can be: there are no page faults.
+    Fresh pages are filled by `pwrite`: half the work of touching them through a mapping, and a full file
+    system is an error there but a SIGBUS here. Pages that have been used before are written through a mapping
+    that is kept, which is as cheap as copying memory can be: there are no page faults.
     """
 
     def __init__(self, fd: int, size: int, slot: Slot, in_use: Callable[[Range], bool]) -> None:

@@ -29,7 +29,8 @@ class Blocks:
         self._fds = fds
         self._control_fd = control_fd
         self._waiting: list[tuple[int, Range]] = []
-        # Serial numbers grow, so a block that is dropped twice is known by that of the last one dropped there.
+        # Serial numbers grow, so a block that is dropped twice is known by that of the last one dropped
+        # there.
         self._dropped: dict[tuple[int, int], int] = {}
         self._swept = [0] * len(slots)
         self._settled = False
@@ -53,8 +54,12 @@ class Blocks:
             return
         leased = {(arena, part[0]) for slot in self._slots for arena, part in slot.leases()}
         waiting, self._waiting = self._waiting, []
+        full: set[int] = set()
         for arena, part in waiting:
-            if (arena, part[0]) in leased or not self._hand_on(arena, part):
+            if arena in full or (arena, part[0]) in leased:
+                self._waiting.append((arena, part))
+            elif not self._hand_on(arena, part):
+                full.add(arena)
                 self._waiting.append((arena, part))
 
     def sweep(self, worker: int, live: Iterable[Block]) -> None:

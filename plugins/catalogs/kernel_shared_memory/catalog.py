@@ -29,18 +29,18 @@ __all__ = ["SharedMemoryCatalog"]
 class SharedMemoryCatalog:
     """Keeps large values in shared memory of this machine: written once, mapped by their readers, without a copy.
 
-    There is one arena for each worker and one for the runner. A block of it is written anew when its value was released
-    and no process has it mapped any more. Values of up to 64 KiB travel inside their handles.
+    There is one arena for each worker and one for the runner. A block of it is written anew when its value
+    was released and no process has it mapped any more. Values of up to 64 KiB travel inside their handles.
 
-    Each reader has a private mapping, so it may change its value freely (copy modes "copy", "deepcopy", "assign" and
-    none at all make no difference); under "readonly" writing is refused. What pickle does not put into buffers, such as
-    lists and strings, is rebuilt for each reader.
+    Each reader has a private mapping, so it may change its value freely (copy modes "copy", "deepcopy",
+    "assign" and none at all make no difference); under "readonly" writing is refused. What pickle does not
+    put into buffers, such as lists and strings, is rebuilt for each reader.
 
     Options:
 
-    `place`: "memfd" for anonymous memory, the default where the system has it, or "directory" for files in a directory of
-    the run, `kernel-<uid>-<random>`, which lies in /dev/shm if it can be written, else in the folder for temporary files.
-    What a run that was killed left there is swept when the next one starts.
+    `place`: "memfd" for anonymous memory, the default where the system has it, or "directory" for files in a
+    directory of the run, `kernel-<uid>-<random>`, which lies in /dev/shm if it can be written, else in the
+    folder for temporary files. What a run that was killed left there is swept when the next one starts.
     `directory`: the folder to put that directory in; it implies `place="directory"`. It may lie on a disk.
     """
 
@@ -63,9 +63,7 @@ class SharedMemoryCatalog:
         del names  # what nodes will make cannot be known before they run
         if reach is Reach.MACHINE:
             raise ValidationError(
-                [
-                    "catalog 'shared_memory' cannot reach workers on other machines; use catalog 'memory' with this executor"
-                ]
+                ["catalog 'shared_memory' cannot reach other machines; use catalog 'memory' with this executor"]
             )
         self._prepared = serialise.prepare(values, readers)
 
@@ -98,9 +96,7 @@ class SharedMemoryCatalog:
         try:
             return self._handles[name]
         except KeyError:
-            raise DatasetError(
-                f"{name}: no value in memory; it was never saved, or is released already"
-            ) from None
+            raise DatasetError(f"{name}: no value in memory; it was never saved, or is released already") from None
 
     def adopt(self, names: Iterable[str], handles: Iterable[Handle]) -> None:
         """Take over what was saved; a handle that was there under the name is dropped.

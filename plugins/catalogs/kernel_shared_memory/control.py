@@ -1,9 +1,9 @@
 """The control segment: one page table of words for each worker's slot, each word written by one process at a time.
 
-There are no atomic operations in Python, so nothing here needs any. A lease is written and cleared by the process that
-holds the mapping and read by the runner's. A cell of the mailbox is filled by the runner's process when it is zero and
-zeroed by the owner of the arena when it is not. A lease is written before the outcome of the turn that loaded it is
-sent, so that who has the outcome sees the lease.
+There are no atomic operations in Python, so nothing here needs any. A lease is written and cleared by the
+process that holds the mapping and read by the runner's. A cell of the mailbox is filled by the runner's
+process when it is zero and zeroed by the owner of the arena when it is not. A lease is written before the
+outcome of the turn that loaded it is sent, so that who has the outcome sees the lease.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = ["LEASES", "Range", "Slot", "locked", "map_control", "map_slot", "size
 Range = tuple[int, int]
 
 #: Words of 8 bytes in a slot: the header, the mailbox, then two words for each lease.
-_MAIL = 512
-_LEASE_WORDS = 1024
-_WORDS = 3072
+_MAIL = 64
+_LEASE_WORDS = 192
+_WORDS = 2240
 #: How many mappings a process can have leased at once; beyond that a load copies.
 LEASES = (_WORDS - _LEASE_WORDS) // 2
 _NO_MAIL = bytes(8 * (_LEASE_WORDS - _MAIL))

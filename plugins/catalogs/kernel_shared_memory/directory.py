@@ -15,7 +15,8 @@ from kernel_shared_memory.segment import Segment
 __all__ = ["DirectoryPlace", "default_folder"]
 
 _OWNER = "owner"
-#: A directory without an owner file is being made, or its maker died then: after this many seconds, the latter.
+#: A directory without an owner file is being made, or its maker died then: after this many seconds, the
+#: latter.
 _UNOWNED_FOR = 3600.0
 
 

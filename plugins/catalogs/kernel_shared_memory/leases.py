@@ -19,11 +19,13 @@ __all__ = ["Leases"]
 class Leases:
     """Hands out entries of the slot's lease table; safe to use from any thread.
 
-    Leases end in finalizers, which may run at any moment, even inside `take` of the same thread: so `_end` takes no lock.
+    Leases end in finalizers, which may run at any moment, even inside `take` of the same thread: so `_end`
+    takes no lock.
     """
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
+        self._pid = slot.pid
         self._lock = threading.Lock()
         self._free: list[int] = []
         self._used = 0
@@ -46,5 +48,7 @@ class Leases:
         return (arena, part) in self._slot.leases()
 
     def _end(self, index: int) -> None:
-        self._slot.clear_lease(index)
-        self._free.append(index)
+        # A mapping may outlive this process's time in the slot; then the entry is its successor's.
+        if self._slot.pid == self._pid:
+            self._slot.clear_lease(index)
+            self._free.append(index)

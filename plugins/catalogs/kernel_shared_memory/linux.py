@@ -43,8 +43,9 @@ def map_shared(fd: int, size: int) -> memoryview:
 def map_private(fd: int, offset: int, size: int, readonly: bool, release: Callable[[], None]) -> memoryview:
     """Map `size` bytes at `offset` so that what is written to them stays in this process; raises `OSError`.
 
-    `readonly`: so that writing is refused, by the view and by the hardware. It ends with its last view, slices and
-    arrays over it included; then `release` is called, in any thread, but not in a process that was forked off.
+    `readonly`: so that writing is refused, by the view and by the hardware. It ends with its last view,
+    slices and arrays over it included; then `release` is called, in any thread, but not in a process that was
+    forked off.
     """
     if readonly:
         return _map(fd, offset, size, mmap.PROT_READ, mmap.MAP_PRIVATE, release).toreadonly()
@@ -71,9 +72,7 @@ def is_dumpable() -> bool:
     return bool(_libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 1)
 
 
-def _map(
-    fd: int, offset: int, size: int, protection: int, flags: int, release: Callable[[], None]
-) -> memoryview:
+def _map(fd: int, offset: int, size: int, protection: int, flags: int, release: Callable[[], None]) -> memoryview:
     address = _libc.mmap(None, size, protection, flags, fd, offset)
     if address == _MAP_FAILED:
         error = ctypes.get_errno()

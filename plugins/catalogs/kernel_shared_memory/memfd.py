@@ -47,7 +47,8 @@ def is_usable() -> bool:
         try:
             os.pwrite(other, b"probe", 0)
             with mmap.mmap(segment.fd, mmap.PAGESIZE, access=mmap.ACCESS_READ) as view:
-                # A process may always open its own; a process that is not dumpable hides them from all others.
+                # A process may always open its own; a process that is not dumpable hides them from all
+                # others.
                 return view[:5] == b"probe" and is_dumpable()
         finally:
             os.close(other)

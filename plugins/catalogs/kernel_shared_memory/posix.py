@@ -24,8 +24,9 @@ def map_shared(fd: int, size: int) -> memoryview:
 def map_private(fd: int, offset: int, size: int, readonly: bool, release: Callable[[], None]) -> memoryview:
     """Map `size` bytes at `offset` so that what is written to them stays in this process; raises `OSError`.
 
-    `readonly`: so that writing is refused, by the view and by the hardware. It ends with its last view, slices and
-    arrays over it included; then `release` is called, in any thread, but not in a process that was forked off.
+    `readonly`: so that writing is refused, by the view and by the hardware. It ends with its last view,
+    slices and arrays over it included; then `release` is called, in any thread, but not in a process that was
+    forked off.
     """
     access = mmap.ACCESS_READ if readonly else mmap.ACCESS_COPY
     memory = mmap.mmap(fd, size, access=access, offset=offset)

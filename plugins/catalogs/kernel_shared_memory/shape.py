@@ -26,9 +26,9 @@ def is_block(handle: Handle) -> bool:
 class Shape:
     """Where the shared memory of a run is; it goes to each worker.
 
-    `control` and `arenas` are paths of segments; an arena may grow to `arena_size` bytes. The last arena, and the
-    last slot of the control segment, is the runner's own; the others are the workers', by their numbers. `place`
-    says where they are, for messages.
+    `control` and `arenas` are paths of segments; an arena may grow to `arena_size` bytes. The last arena, and
+    the last slot of the control segment, is the runner's own; the others are the workers', by their numbers.
+    `place` says where they are, for messages.
     """
 
     control: str

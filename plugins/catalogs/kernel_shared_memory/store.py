@@ -26,8 +26,8 @@ _INLINE = 64 * 1024
 class SharedMemoryStore:
     """Loads and saves in one process, from any of its threads.
 
-    A loaded value lies in a private mapping of its block: what its reader writes to it stays with the reader, and
-    costs a copy of the pages that are written. Under copy mode "readonly" writing is refused.
+    A loaded value lies in a private mapping of its block: what its reader writes to it stays with the reader,
+    and costs a copy of the pages that are written. Under copy mode "readonly" writing is refused.
     """
 
     def __init__(self, shape: Shape, prepared: dict[str, serialise.Dumped] | None = None) -> None:
@@ -71,7 +71,7 @@ class SharedMemoryStore:
             self._presence.close()
             self._presence = None
 
-    def load(self, name: str, handle: Handle, last: bool = False) -> Any:  # noqa: ARG002 - each reader maps anew
+    def load(self, name: str, handle: Handle, last: bool = False) -> Any:
         """Return the value over a mapping of its own; raises `DatasetError` when it is not there any more."""
         if type(handle) in serialise.PLAIN:
             return handle

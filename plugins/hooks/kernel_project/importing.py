@@ -88,11 +88,13 @@ def as_pipelines(value: Any, where: str) -> dict[str, Pipeline]:
 
 def _called(value: Any, where: str) -> Any:
     """Return what the function makes; what is no function is returned as it is."""
-    if not callable(value) or isinstance(value, (Pipeline, Mapping)):
-        return value
-    try:
-        return value()
-    except KernelError:  # a pipeline that cannot be says so itself
-        raise
-    except Exception as error:
-        raise ConfigError(f"{where}: calling it failed: {type(error).__name__}: {error}") from error
+    made: Any = value
+    if callable(value) and not isinstance(value, (Pipeline, Mapping)):
+        try:
+            made = value()
+        except KernelError:  # a pipeline that cannot be says so itself
+            raise
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"{where}: calling it failed: {problem}") from error
+    return made

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kernel.specs.events import Report
 
 TABLE = Path(__file__).parents[2] / "data" / "node_times.csv"
-COLUMNS = ("node", "worker", "load_s", "run_s", "save_s", "cpu_s", "peak_mb")
+COLUMNS = ("node", "worker", "start_s", "load_s", "run_s", "save_s", "cpu_s", "peak_mb")
 
 _logger = logging.getLogger(__name__)
 # Linux counts in KiB, macOS in bytes.
@@ -27,9 +27,10 @@ _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 class NodeTimer:
     """Notes the CPU time and the peak memory of each node and writes a row for each to TABLE.
 
-    `cpu_s` is the CPU time (seconds) of the thread that ran the node's function; `peak_mb` (megabytes) the
-    most memory that its process has held so far. A worker process has its own copy of this listener: what it
-    measures there reaches the runner as notes in the node's report.
+    `start_s` is when a node started, in seconds after the first; `cpu_s` the CPU time (seconds) of the thread
+    that ran its function; `peak_mb` (megabytes) the most memory that its process has held so far. A worker
+    process has its own copy of this listener: what it measures there reaches the runner as notes in the
+    node's report.
     """
 
     def __init__(self) -> None:
@@ -58,12 +59,15 @@ class NodeTimer:
         """Take what a worker noted of a node, in the runner's process."""
         if error is None:
             spans = {name: round(getattr(report, name), 4) for name in ("load_s", "run_s", "save_s")}
-            self._rows.append({"node": node.name, "worker": report.worker, **spans, **report.notes})
+            where = {"node": node.name, "worker": report.worker, "start_s": report.start}
+            self._rows.append({**where, **spans, **report.notes})
 
     @hookimpl
     def after_pipeline_run(self) -> None:
-        """Write the table, dearest node first, in the runner's process."""
-        rows = sorted(self._rows, key=lambda row: (-row["run_s"], row["node"]))
+        """Write the table in the order in which nodes started, in the runner's process."""
+        begin = min((row["start_s"] for row in self._rows), default=0.0)
+        rows = [{**row, "start_s": round(row["start_s"] - begin, 4)} for row in self._rows]
+        rows.sort(key=lambda row: row["start_s"])
         TABLE.parent.mkdir(parents=True, exist_ok=True)
         with TABLE.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")

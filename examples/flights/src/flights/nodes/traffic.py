@@ -69,9 +69,7 @@ def _delay_before(
     return mean, left
 
 
-def _queue(
-    airport: np.ndarray, sched: Minutes, delay: np.ndarray, known: Minutes
-) -> tuple[np.ndarray, np.ndarray]:
+def _queue(airport: np.ndarray, sched: Minutes, delay: np.ndarray, known: Minutes) -> tuple[np.ndarray, np.ndarray]:
     """Return the departures planned within half an hour of each flight's, and those overdue at `known`.
 
     A flight is overdue from its planned departure until it leaves, but for LONGEST_OVERDUE_MIN at most; that

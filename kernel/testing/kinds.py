@@ -1,0 +1,92 @@
+"""Values of many types, made anew each time; those of libraries that are not installed are left out."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from array import array
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+__all__ = ["CHANGEABLE", "VALUES", "same"]
+
+_MB = 1 << 20
+
+
+def _numpy_values() -> dict[str, Callable[[], Any]]:
+    import numpy as np
+
+    return {
+        "array": lambda: np.arange(6.0).reshape(2, 3),
+        "array of 8 MB": lambda: np.arange(float(_MB)),
+        "array in column order": lambda: np.asfortranarray(np.arange(2000.0).reshape(20, 100)),
+        "array of objects": lambda: np.array([1, "two", None], dtype=object),
+        "empty array": lambda: np.empty((0, 3)),
+        "array with fields": lambda: np.zeros(3, dtype=[("when", "M8[s]"), ("delay", "f8")]),
+    }
+
+
+def _pandas_values() -> dict[str, Callable[[], Any]]:
+    import pandas as pd
+
+    def frame() -> Any:
+        return pd.DataFrame({"number": [1.5, 2.5], "text": ["a", "ü"], "when": pd.to_datetime(["2013-01-01", "2013-01-02"])})
+
+    return {
+        "frame": frame,
+        "long frame": lambda: pd.DataFrame({"number": range(100_000), "half": 0.5}),
+        "empty frame": lambda: frame().head(0),
+        "series": lambda: pd.Series([1, 2], name="numbers"),
+    }
+
+
+#: What a catalog has to carry, by name: each call makes the value anew.
+VALUES: Mapping[str, Callable[[], Any]] = {
+    "None": lambda: None,
+    "number": lambda: 7,
+    "huge number": lambda: 10**400,
+    "fraction": lambda: 0.1,
+    "truth": lambda: True,
+    "text": lambda: "flüge 数 \U0001f6eb",
+    "surrogate": lambda: "\udc80",
+    "bytes": lambda: b"\x00\xff",
+    "bytes of 8 MB": lambda: bytes(8 * _MB),
+    "empty list": list,
+    "list": lambda: [3, 1, 2],
+    "nested": lambda: {"a": [1, {"b": (2, None)}], 3: {4}},
+    "set": lambda: {1, 2, 3},
+    "bytearray": lambda: bytearray(b"abc"),
+    "machine numbers": lambda: array("d", [1.0, 2.0]),
+    "date": lambda: datetime.datetime(2013, 1, 1, tzinfo=datetime.UTC),
+    "decimal": lambda: decimal.Decimal("0.10"),
+    "error": lambda: ValueError("kept as a value"),
+    **(_numpy_values() if find_spec("numpy") else {}),
+    **(_pandas_values() if find_spec("pandas") else {}),
+}
+
+#: What `functions.change` can change in place.
+CHANGEABLE: Mapping[str, Callable[[], Any]] = {
+    "list": VALUES["list"],
+    "dict": lambda: {"a": 1},
+    "bytearray": VALUES["bytearray"],
+    "long bytearray": lambda: bytearray(8 * _MB),
+    **({name: VALUES[name] for name in ("array", "array of 8 MB") if name in VALUES}),
+}
+
+
+def same(left: Any, right: Any) -> bool:
+    """Say whether two values are equal and of one type, whatever their types mean by `==`."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, BaseException):
+        return same(left.args, right.args)
+    if isinstance(left, dict):
+        return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    if type(left).__module__.partition(".")[0] == "pandas":
+        return bool(left.equals(right))
+    if type(left).__module__ == "numpy" and hasattr(left, "dtype"):
+        return left.dtype == right.dtype and left.shape == right.shape and bool((left == right).all())
+    return bool(left == right)

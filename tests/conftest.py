@@ -1,0 +1,124 @@
+"""What holds for every test: no variables of the user's, nothing left behind, and a limit of time (pyproject.toml)."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import multiprocessing
+import os
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+#: In the environment of every process that this test session starts, however it is started.
+SESSION = "TEST_SESSION"
+PATIENCE = 10.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_variables_of_the_users():
+    """Take every KERNEL_* variable out of the environment; a test sets those that it is about."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("KERNEL_")]:
+            patch.delenv(name)
+        patch.setenv(SESSION, str(os.getpid()))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_left():
+    """Fail the last test of a file when processes, threads or shared memory of any of its tests are still there.
+
+    By file, because some keep workers for all their tests. A test that is about what is left takes `no_leftovers`.
+    """
+    yield from _watch()
+
+
+@pytest.fixture
+def no_leftovers():
+    """Fail the test when a process, thread or piece of shared memory that it made is still there at its end."""
+    yield from _watch()
+
+
+def _watch():
+    before = set(_leftovers())
+    yield
+    until = time.monotonic() + PATIENCE
+    while left := {what: told for what, told in _leftovers().items() if what not in before}:
+        if time.monotonic() > until:
+            pytest.fail("left behind:\n" + "\n".join(left.values()))
+        gc.collect()
+        time.sleep(0.02)
+
+
+def _leftovers():
+    """Say what is there of this session beside this process, by something that tells two of a kind apart."""
+    return {**_processes(), **_threads(), **_shared_memory()}
+
+
+def _processes():
+    """Find children, and processes started by this session whose parents are gone; on Linux only.
+
+    What `multiprocessing` knows of belongs to tests themselves: kernel's workers are not among it.
+    """
+    here, found = os.getpid(), {}
+    known = {process.pid for process in multiprocessing.active_children()}
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        if pid == here or pid in known:
+            continue
+        with suppress(OSError):
+            after_name = (folder / "stat").read_text().rpartition(")")[2].split()
+            environment = dict(
+                entry.partition("=")[::2] for entry in (folder / "environ").read_text("utf-8", "replace").split("\0")
+            )
+            is_ours = int(after_name[1]) == here or environment.get(SESSION) == str(here)
+            command = (folder / "cmdline").read_text("utf-8", "replace").replace("\0", " ")
+            if is_ours and "from multiprocessing." not in command:
+                test = environment.get("PYTEST_CURRENT_TEST", "a test")
+                started = after_name[19]
+                found["process", pid, started] = f"process {pid} ({after_name[0]}) of {test}: {command[:200]}"
+    return found
+
+
+def _threads():
+    return {
+        ("thread", thread.ident): f"thread {thread.name}"
+        for thread in threading.enumerate()
+        if thread.name.startswith("kernel")
+    }
+
+
+def _shared_memory():
+    """Find directories of shared memory that no process owns, or this one; others belong to runs beside this one."""
+    found = {}
+    for place in {Path("/dev/shm"), Path(tempfile.gettempdir())}:
+        for path in place.glob(f"kernel-{os.getuid()}-*"):
+            with suppress(OSError):
+                if _is_held_by_us(path / "owner") or _is_abandoned(path / "owner"):
+                    found["directory", str(path)] = f"shared memory in {path}"
+    return found
+
+
+def _is_held_by_us(file):
+    wanted = file.stat()
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if os.path.samestat(os.stat(int(number)), wanted):
+                return True
+    return False
+
+
+def _is_abandoned(file):
+    descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
