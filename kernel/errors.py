@@ -113,6 +113,8 @@ class WorkerLost(NodeError):  # noqa: N818 - a loss is what it is called in the 
         self.attempts = attempts
 
     def __str__(self) -> str:
+        if not self.node:
+            return f"an idle worker was lost: process {self.pid} ended by {self.how}"
         times = "once" if self.attempts == 1 else f"{self.attempts} times"
         return (
             f"node {self.node!r} lost its worker {times}: process {self.pid} ended by {self.how}. "

@@ -75,6 +75,9 @@ class Loop:
         with Signals(self.executor.wake, inline=inline) as signals:
             try:
                 self._drive(signals)
+            except KeyboardInterrupt:
+                if not signals.received:  # not ours: somebody else's handler raised it
+                    raise
             finally:
                 self.report.wall_s = monotonic() - begun
                 self.report.skipped = [self.plan.nodes[i].name for i in self.schedule.in_phase(Phase.SKIPPED)]
@@ -227,7 +230,7 @@ class Loop:
     def _worker_down(self, event: WorkerDown) -> None:
         self._down[event.worker] = event
         self.catalog.worker_lost(event.worker)
-        if self.hooks.on_worker_lost is not None:
+        if self.hooks.on_worker_lost is not None and not event.planned:
             node = self.plan.nodes[event.index] if event.index is not None else None
             self.hooks.on_worker_lost(worker=event.worker, node=node, error=self._loss(event, node))
 

@@ -72,17 +72,21 @@ def _processes():
         if pid == here or pid in known:
             continue
         with suppress(OSError):
-            after_name = (folder / "stat").read_text().rpartition(")")[2].split()
-            environment = dict(
-                entry.partition("=")[::2] for entry in (folder / "environ").read_text("utf-8", "replace").split("\0")
-            )
-            is_ours = int(after_name[1]) == here or environment.get(SESSION) == str(here)
+            state, parent, *_others = stat = (folder / "stat").read_text().rpartition(")")[2].split()
+            environment = _environment(folder)
             command = (folder / "cmdline").read_text("utf-8", "replace").replace("\0", " ")
+            is_ours = int(parent) == here or environment.get(SESSION) == str(here)
             if is_ours and "from multiprocessing." not in command:
                 test = environment.get("PYTEST_CURRENT_TEST", "a test")
-                started = after_name[19]
-                found["process", pid, started] = f"process {pid} ({after_name[0]}) of {test}: {command[:200]}"
+                found["process", pid, stat[19]] = f"process {pid} ({state}) of {test}: {command[:200]}"
     return found
+
+
+def _environment(folder):
+    with suppress(OSError):  # that of a process which has ended, but was not waited for, cannot be read
+        entries = (folder / "environ").read_text("utf-8", "replace").split("\0")
+        return dict(entry.partition("=")[::2] for entry in entries)
+    return {}
 
 
 def _threads():
@@ -105,10 +109,9 @@ def _shared_memory():
 
 
 def _is_held_by_us(file):
-    wanted = file.stat()
-    for number in os.listdir("/proc/self/fd"):
+    for open_one in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
-            if os.path.samestat(os.stat(int(number)), wanted):
+            if open_one.samefile(file):
                 return True
     return False
 

@@ -610,6 +610,21 @@ def test_a_child_of_a_worker_is_refused_with_a_clear_error(run):
     assert second(fork_and_use, "x", handle) == 3
 
 
+def test_what_a_worker_gave_back_at_its_end_is_not_taken_for_warm_memory(run):
+    catalog, store, first, _second = run
+    kept = first(save_array, "kept", MB, 1)
+    catalog.adopt(["kept"], [kept])
+    first(discard, first(save_array, "x", MB, 2))
+    first(close)
+    first.end()
+    catalog.worker_lost(0)
+    replacement = Worker(store, 0)
+    fresh = replacement(save_array, "y", MB, 3)
+    assert fresh[1] >= kept[1] + 2 * MB
+    assert store.load("kept", kept)[0] == 1
+    replacement.end()
+
+
 # -- descriptors, memory, threads
 
 

@@ -228,12 +228,16 @@ class WorkerUp:
 
 @frozen
 class WorkerDown:
-    """A worker is gone. `how` says its end in words; `index` is the node it was running, if any."""
+    """A worker is gone. `how` says its end in words; `index` is the node it was running, if any.
+
+    `planned`: the executor ended it on purpose (a time limit, a recycling), so nothing was lost.
+    """
 
     worker: int
     pid: int
     how: str
     index: int | None = None
+    planned: bool = False
 
 
 @frozen

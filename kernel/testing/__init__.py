@@ -16,8 +16,6 @@ pytest.register_assert_rewrite(
     )
 )
 
-from kernel.testing.catalogs import CatalogSuite  # noqa: E402 - asserts are rewritten as modules are imported
-from kernel.testing.datasets import DatasetSuite  # noqa: E402
-from kernel.testing.executors import ExecutorSuite  # noqa: E402
+from kernel.testing.executors import ExecutorSuite  # noqa: E402 - asserts are rewritten as modules are imported
 
-__all__ = ["CatalogSuite", "DatasetSuite", "ExecutorSuite"]
+__all__ = ["ExecutorSuite"]

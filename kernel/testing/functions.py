@@ -29,6 +29,7 @@ __all__ = [
     "fail",
     "fail_with_a_cause",
     "interrupt_runner",
+    "kind",
     "nap",
     "noted",
     "nothing",
@@ -69,6 +70,11 @@ def nothing(*_values: Any) -> None:
 def pair(value: Any) -> tuple[Any, Any]:
     """Return a value and its kind's name."""
     return value, type(value).__name__
+
+
+def kind(value: Any) -> str:
+    """Return the name of the value's type."""
+    return type(value).__name__
 
 
 def pid(*_values: Any) -> int:

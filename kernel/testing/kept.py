@@ -58,3 +58,8 @@ class Checkpoint(Kept):
     def confirm(self, token: Any) -> None:
         """Note the length."""
         Path(f"{self.path}.confirmed").write_text(str(token))
+
+    def confirmed(self) -> str:
+        """Return what was noted; empty when nothing was."""
+        path = Path(f"{self.path}.confirmed")
+        return path.read_text() if path.exists() else ""

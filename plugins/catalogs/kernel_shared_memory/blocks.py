@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kernel_shared_memory import control, system
 from kernel_shared_memory.arena import GRAIN, part_of
-from kernel_shared_memory.freelist import gaps
+from kernel_shared_memory.freelist import FreeList, gaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,13 +54,15 @@ class Blocks:
             return
         leased = {(arena, part[0]) for slot in self._slots for arena, part in slot.leases()}
         waiting, self._waiting = self._waiting, []
-        full: set[int] = set()
+        # Neighbours are joined, so that many blocks dropped at once do not fill a mailbox.
+        ready: dict[int, FreeList] = {}
         for arena, part in waiting:
-            if arena in full or (arena, part[0]) in leased:
+            if (arena, part[0]) in leased:
                 self._waiting.append((arena, part))
-            elif not self._hand_on(arena, part):
-                full.add(arena)
-                self._waiting.append((arena, part))
+            else:
+                ready.setdefault(arena, FreeList()).give(part)
+        for arena, parts in ready.items():
+            self._waiting += [(arena, part) for part in parts if not self._hand_on(arena, part)]
 
     def sweep(self, worker: int, live: Iterable[Block]) -> None:
         """End a dead worker's leases and take back all of its arena but the blocks in `live`.
@@ -72,12 +74,13 @@ class Blocks:
             if not slot.pid or not system.is_gone(slot.pid):
                 return
             slot.clear_leases()
+            if slot.is_closed:  # what it had free are holes by now, and no block is unknown
+                return
             slot.take_mail()
             taken = [part for arena, part in self._waiting if arena == worker]
             taken += [part_of(block[1], block[2]) for block in live if block[0] == worker]
             self._waiting += [(worker, part) for part in gaps(taken, slot.top)]
             self._swept[worker] = slot.serial
-        self.flush()
 
     def settle(self, live: Iterable[Block]) -> None:
         """Nobody writes any more: give all memory back to the system but that of `live` and of what is mapped."""

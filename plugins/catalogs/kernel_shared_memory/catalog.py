@@ -127,6 +127,7 @@ class SharedMemoryCatalog:
         """End the dead worker's leases, and take back what it wrote and was not adopted."""
         if self._blocks is not None and self._store is not None and worker < self._store.workers:
             self._blocks.sweep(worker, filter(is_block, self._handles.values()))
+        self._flush()
 
     def settle(self, keep: Iterable[str]) -> None:
         """Keep these values, drop all else and give its memory back to the system."""

@@ -31,7 +31,7 @@ _WORDS = 2240
 LEASES = (_WORDS - _LEASE_WORDS) // 2
 _NO_MAIL = bytes(8 * (_LEASE_WORDS - _MAIL))
 # The header's words.
-_PID, _TOP, _SERIAL, _HIGH = range(4)
+_PID, _TOP, _SERIAL, _HIGH, _CLOSED = range(5)
 #: A lease's first word has the arena, from 1, above this bit and the grain below.
 _ARENA_BIT = 40
 #: A mailbox cell has the number of grains above this bit and the first grain below.
@@ -58,6 +58,15 @@ class Slot:
         return self._words[_PID]
 
     @property
+    def is_closed(self) -> bool:
+        """Whether the process closed its store in good order, and gave free parts back to the system itself."""
+        return bool(self._words[_CLOSED])
+
+    def mark_closed(self) -> None:
+        """Note that this process writes no more; for the process in the slot."""
+        self._words[_CLOSED] = 1
+
+    @property
     def top(self) -> int:
         """The first grain of the slot's arena that was never used."""
         return self._words[_TOP]
@@ -79,6 +88,7 @@ class Slot:
     def take_over(self, pid: int) -> None:
         """Enter a process; what the one before it leased is void, as that process is gone."""
         self.clear_leases()
+        self._words[_CLOSED] = 0
         self._words[_PID] = pid
 
     def post(self, part: Range) -> bool:

@@ -78,6 +78,7 @@ class Presence:
         if self.pid != os.getpid():
             return
         with self._lock:
+            self._slot.mark_closed()
             if self._arena is not None:
                 self._arena.close()
                 self._arena = None

@@ -146,10 +146,11 @@ class Crew:
             return []
         events = self._read(link) if link.stream in self._selector.get_map() else []
         self._forget(link)
+        planned = link.ended_for is not None
         how = link.ended_for or in_words(death.code)
         fate = link.fate()
         running = fate.running
-        events.append(WorkerDown(link.number, death.pid, how, running.index if running else None))
+        events.append(WorkerDown(link.number, death.pid, how, running.index if running else None, planned))
         if running is not None:
             events.append(_outcome_of_running(link, running))
         elif not fate.unreported:
