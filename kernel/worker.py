@@ -49,10 +49,8 @@ class Worker:
         self.program = program
         self.hooks = program.hooks if program.hooks is not None else Hooks.from_refs(program.listeners)
         self.number = number
-        made = {name for outputs in program.outputs for name in names_of(outputs)}
         #: Persistent datasets that other processes may write during the run: what is cached of them here may be stale.
-        #: In the runner's process (`nodes` does not travel) all turns share one object, which the runner releases.
-        self.written_elsewhere = made & program.datasets.keys() if program.nodes is None else frozenset[str]()
+        self.written_elsewhere = _handed_on(program)
         self._nodes: dict[int, Node] = dict(enumerate(program.nodes or ()))
         self._datasets: dict[str, Dataset] = {}
         self._pool = _thread_pool() if program.is_async else None
@@ -147,6 +145,18 @@ class Worker:
         for future in futures:
             future.exception()
         return [future.result() for future in futures]
+
+
+def _handed_on(program: Program) -> frozenset[str]:
+    """List the persistent datasets that nodes make for other nodes, in a process that is not the runner's.
+
+    In the runner's own (`nodes` does not travel) all turns share its objects, and it releases them itself.
+    """
+    if program.nodes is not None or not program.datasets:
+        return frozenset()
+    made = {name for outputs in program.outputs for name in names_of(outputs)}
+    read = {name for inputs in program.inputs for name in names_of(inputs)}
+    return frozenset(made & read & program.datasets.keys())
 
 
 def _thread_pool() -> ThreadPoolExecutor:

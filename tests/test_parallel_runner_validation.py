@@ -54,7 +54,7 @@ def test_all_that_is_wrong_is_one_error_and_nothing_has_run(tmp_path):
     for named in (
         "holds_a_lock",
         "holds_another",
-        "'missing'",
+        "'nowhere'",
         "'single'",
         "'locked'",
         "value",
