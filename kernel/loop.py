@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Loop"]
 
+#: The longest single wait (seconds). A signal that comes in the instant before a wait blocks does not interrupt it, and
+#: Python runs the handler only once the wait is over.
+_PULSE_S = 0.5
+
 _log = logging.getLogger("kernel")
 
 
@@ -97,7 +101,7 @@ class Loop:
             self._hand_out()
             if self.schedule.over:
                 return
-            patience = None if deadline is None else max(0.0, deadline - monotonic())
+            patience = _PULSE_S if deadline is None else max(0.0, min(_PULSE_S, deadline - monotonic()))
             for event in self.executor.wait(patience):
                 self._handle(event)
             if signals.received and deadline is None:

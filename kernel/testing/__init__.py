@@ -7,15 +7,27 @@ itself, is not collected.
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING, Any
 
-pytest.register_assert_rewrite(
-    *(
-        f"kernel.testing.{name}"
-        for name in ("bench", "catalogs", "datasets", "elsewhere", "ending", "failing", "listening", "turns", "values")
-    )
-)
+if TYPE_CHECKING:
+    from kernel.testing.catalogs import CatalogSuite
+    from kernel.testing.datasets import DatasetSuite
+    from kernel.testing.executors import ExecutorSuite
 
-from kernel.testing.executors import ExecutorSuite  # noqa: E402 - asserts are rewritten as modules are imported
+__all__ = ["CatalogSuite", "DatasetSuite", "ExecutorSuite"]
 
-__all__ = ["ExecutorSuite"]
+_HOMES = {"CatalogSuite": "catalogs", "DatasetSuite": "datasets", "ExecutorSuite": "executors"}
+#: Modules whose asserts are to say what they compared.
+_WITH_ASSERTS = ("bench", "catalogs", "datasets", "ending", "executors", "failing", "listening", "turns", "values")
+
+
+def __getattr__(name: str) -> Any:
+    """Load a suite when it is asked for: workers import node functions from here and need no pytest."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    import pytest
+
+    pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _WITH_ASSERTS))
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -103,7 +103,10 @@ class Bench:
     warm: list[Executor] = field(factory=list["Executor"])
 
     def run(self, nodes: Sequence[Node], values: Mapping[str, Any] | Datasets | None = None, **options: Any) -> Result:
-        """Run nodes on warm workers; `options` are the runner's. Fails where turns and outcomes do not agree."""
+        """Run nodes on warm workers; `options` are the runner's, and `run_id`.
+
+        Fails where turns and outcomes do not agree.
+        """
         watched: list[Watched] = []
 
         def executor() -> Executor:
@@ -113,7 +116,7 @@ class Bench:
             return watched[0]
 
         try:
-            return self._runner(executor, options).run(Pipeline(nodes), values)
+            return self._run(executor, nodes, values, options)
         finally:
             for each in watched:
                 complaints = each.complaints()
@@ -123,11 +126,18 @@ class Bench:
         self, nodes: Sequence[Node], values: Mapping[str, Any] | Datasets | None = None, **options: Any
     ) -> Result:
         """Run nodes on workers of their own, which are gone when this returns."""
-        return self._runner(self.executor_factory, options).run(Pipeline(nodes), values)
+        return self._run(self.executor_factory, nodes, values, options)
 
-    def _runner(self, executor: Callable[[], Executor], options: Mapping[str, Any]) -> Runner:
+    def _run(
+        self,
+        executor: Callable[[], Executor],
+        nodes: Sequence[Node],
+        values: Mapping[str, Any] | Datasets | None,
+        options: Mapping[str, Any],
+    ) -> Result:
         settings: dict[str, Any] = {"workers": WORKERS, "plugins": False, **options}
-        return Runner(executor, self.catalog_factory, **settings)
+        run_id = settings.pop("run_id", None)
+        return Runner(executor, self.catalog_factory, **settings).run(Pipeline(nodes), values, run_id=run_id)
 
     @contextmanager
     def drive(

@@ -86,9 +86,10 @@ class ValueRules:
             node(functions.read_second, ["made", "changed 1"], "seen 1", name="read_1"),
             node(functions.change, ["made", "seen 1"], "changed 2", name="change_2"),
             node(functions.read_second, ["made", "changed 2"], "seen 2", name="read_2"),
+            node(functions.pass_on, "seen 1", "out 1", name="pass_1"),
         ]
         with bench.run(nodes, {"free": make()}) as result:
-            assert same(result["seen 1"], make())
+            assert same(result["out 1"], make())
             assert same(result["seen 2"], make())
 
     @pytest.mark.parametrize("kind", CHANGEABLE)

@@ -110,7 +110,7 @@ class Server:
             assert worker is not None
             self._count += 1
             if self._count <= slot.drop:
-                self._drop()
+                self._drop(slot.drop)
                 continue
             index, handles, last, attempt = queue.popleft()
             which = worker.program.which[index]
@@ -122,6 +122,9 @@ class Server:
             slot.finish(self._count)
             rows.append(row)
             self._costs.add(which, row[5] - row[2])
+            if row[7] is not None and queue:  # the runner may want to start nothing more: it gets the rest back
+                self._count += 1
+                self._drop(self._count + len(queue) - 1)
             if (now := clock()) - flushed > _FLUSH_S:
                 self._flush()
                 flushed = now
@@ -138,11 +141,11 @@ class Server:
             row = (index, (), zero, zero, zero, zero, 0, capture(error, "run"), attempt, None, None)
         return row
 
-    def _drop(self) -> None:
-        """Give back, unrun, the turns that the runner took back: those up to the count in the slot."""
+    def _drop(self, until: int) -> None:
+        """Give back, unrun, the turns from the next one up to this count."""
         self._flush()
         dropped: list[tuple[int, int]] = []
-        while self._queue and self._count <= self._slot.drop:
+        while self._queue and self._count <= until:
             index, _, _, attempt = self._queue.popleft()
             dropped.append((index, attempt))
             self._count += 1

@@ -36,6 +36,9 @@ class ThreadsExecutor:
         self._results: SimpleQueue[tuple[int, Row] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._events: list[Event] = []
+        #: Closed by a thread whose node failed, until the runner has heard of it: it may want to start nothing more.
+        self._gate = threading.Event()
+        self._told_failure = False
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Accept every node: nothing has to travel."""
@@ -44,12 +47,13 @@ class ThreadsExecutor:
         """Make ready for a run on exactly `workers` threads."""
         self.shutdown()
         self._jobs, self._results = SimpleQueue(), SimpleQueue()
+        self._gate.set()
         self._worker = worker = Worker(program)
         worker.start()
         self._threads = [
             threading.Thread(
                 target=_work,
-                args=(worker, number, self._jobs, self._results),
+                args=(worker, number, self._jobs, self._results, self._gate),
                 name=f"kernel-worker-{number}",
                 daemon=True,  # a node that never ends must not keep the process from ending
             )
@@ -67,6 +71,9 @@ class ThreadsExecutor:
 
     def wait(self, timeout: float | None = None) -> Sequence[Event]:
         """Return all outcomes that are in, waiting for the first."""
+        if self._told_failure:
+            self._told_failure = False
+            self._gate.set()
         events, self._events = self._events, []
         rows: list[tuple[int, Row]] = []
         try:
@@ -79,6 +86,7 @@ class ThreadsExecutor:
                     rows.append(more)
         except Empty:
             pass  # that was all there is
+        self._told_failure = any(row[7] is not None for _, row in rows)
         events.extend(Outcomes.of_rows(number, [row]) for number, row in rows)
         return events
 
@@ -108,6 +116,7 @@ class ThreadsExecutor:
         threads, self._threads = self._threads, []
         for _ in threads:
             self._jobs.put(None)
+        self._gate.set()
         if not cancel:
             for thread in threads:
                 thread.join()
@@ -121,8 +130,13 @@ def _work(
     number: int,
     jobs: SimpleQueue[_Job | None],
     results: SimpleQueue[tuple[int, Row] | None],
+    gate: threading.Event,
 ) -> None:
     """Run turns until there is a None in the queue."""
     while (job := jobs.get()) is not None:
         index, handles, last, attempt = job
-        results.put((number, worker.run(index, handles, last, attempt)))
+        row = worker.run(index, handles, last, attempt)
+        if row[7] is not None:
+            gate.clear()
+        results.put((number, row))
+        gate.wait()

@@ -6,7 +6,7 @@ from functools import partial
 
 from flights.airports import AIRPORTS
 from flights.nodes.cleaning import clean_airlines, clean_airports, clean_flights, clean_planes, clean_weather
-from flights.nodes.evaluation import collect_predictions, importance, measure, predict_test
+from flights.nodes.evaluation import collect_predictions, importance, measure, overall, predict_test
 from flights.nodes.features import build_features
 from flights.nodes.joining import join_tables
 from flights.nodes.picture import draw
@@ -57,6 +57,7 @@ def model() -> Pipeline:
             *(_model_one(airport) for airport in AIRPORTS),
             node(collect_predictions, predicted, "predictions", name="collect_predictions"),
             node(measure, "predictions", "metrics", name="measure"),
+            node(overall, "metrics", "overall_metrics", name="overall"),
             node(delays_by_airport, ["joined", "metrics"], "delays_by_airport", name="delays_by_airport"),
         ],
         tags="model",

@@ -54,6 +54,11 @@ def measure(predictions: pd.DataFrame) -> Metrics:
     }
 
 
+def overall(metrics: Metrics) -> dict[str, dict[str, float]]:
+    """Return model -> `mae`, `rmse` (minutes) and `r2` over all airports: what the end of the run shows."""
+    return {model: {key: errors[key] for key in ("mae", "rmse", "r2")} for model, errors in metrics[ALL].items()}
+
+
 def importance(*models: TreesModel) -> pd.DataFrame:
     """Return each feature's share of the gain in each airport's trees, p x 4, greatest mean first."""
     table = pd.DataFrame({"feature": models[0].names})
