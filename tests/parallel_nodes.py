@@ -270,8 +270,9 @@ class CachingDataset(Dataset):
 class Folder(Dataset):
     """Lists a folder once and answers from the listing, as partitioned datasets do."""
 
-    def __init__(self, path):
+    def __init__(self, path, refreshes):
         self.path = Path(path)
+        self.refreshes = refreshes
         self.listing = None
 
     def load(self):
@@ -282,6 +283,8 @@ class Folder(Dataset):
     def save(self, data):
         for name in data:
             (self.path / name).touch()
+        if self.refreshes:
+            self.listing = None
 
     def exists(self):
         return True

@@ -2,7 +2,7 @@
 
 A comment on the line before a fenced block says what is done with it:
 
-    <!-- file: flow.py -->       it is put into the page's folder under this name, and not run
+    <!-- file: flow.py -->       it is put into the page's folder under this name; tests are run, other files are not
     <!-- continues -->           it goes on where the page's last Python block ended
     <!-- prints -->              it is what the block or the commands before it print
     <!-- run -->                 its commands are run, not only parsed
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import os
 import re
 import shlex
@@ -132,6 +133,8 @@ class Reader:
             file = self.folder / argument
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text, encoding="utf-8")
+            if file.name.startswith("test_"):
+                self.test(block, file)
         elif kind == "prints":
             assert self.printed is not None, f"{block}: there is nothing before it that prints"
             assert steady(self.printed) == steady(block.text), f"{block} is not what is printed:\n{self.printed}"
@@ -147,6 +150,10 @@ class Reader:
         done = run([sys.executable, "-W", "error", file.name], self.folder)
         assert done.returncode == 0, f"{block} fails:\n{done.stdout}"
         self.printed = done.stdout
+
+    def test(self, block, file):
+        done = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file.name], self.folder)
+        assert done.returncode == 0, f"{block} fails:\n{done.stdout}"
 
     def follow(self, block):
         for command, expected in commands_of(block):
@@ -173,13 +180,12 @@ def test_every_mark_of_a_block_is_known():
 
 
 def words_of(command):
-    """Return the words of a shell's command up to its first operator that follows `kernel`."""
+    """Return the words of a shell's command, up to the first operator after `kernel`."""
     lexer = shlex.shlex(command, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     words = list(lexer)
     start = words.index("kernel") if "kernel" in words else 0
-    end = next((at for at, word in enumerate(words) if at > start and not word.strip("();<>|&")), len(words))
-    return [word for word in words[:end] if word != "2"] if "2" in words[end - 1 : end] else words[:end]
+    return [*words[:start], *itertools.takewhile(lambda word: word.strip("();<>|&"), words[start:])]
 
 
 def parse(words):

@@ -52,8 +52,10 @@ def tell_outputs(result: Result, secrets: Sequence[str]) -> None:
     most = width()
     for name in islice(result, _MOST_OUTPUTS):
         place = result.location(name)
-        text = f" -> {_short_path(place)}" if place is not None else hide(_shown(result, name), secrets)
-        say(f" {cut(f'{escaped(name)}{escaped(text)}', most - 1)}")
+        texts = [f" -> {_short_path(place)}"] if place is not None else _shown(result, name)
+        for at, text in enumerate(texts):
+            head = "" if at else escaped(name)
+            say(f" {cut(f'{head}{escaped(hide(text, secrets))}', most - 1)}")
     if len(result) > _MOST_OUTPUTS:
         say(f" and {len(result) - _MOST_OUTPUTS} more outputs")
 
@@ -63,12 +65,18 @@ def _short_path(place: str) -> str:
     return place.replace(f"{os.getcwd()}{os.sep}", "")  # noqa: PTH109 - text in, text out
 
 
-def _shown(result: Result, name: str) -> str:
+def _shown(result: Result, name: str) -> list[str]:
+    """Show a value in memory: on a line, or a table of plain values (a mapping of mappings) on a line a row."""
     try:
         value: Any = result[name]
-        return f" = {one_line(_text(value), width())}" if _is_plain(value) else f" in memory: {_kind(value)}"
+        if not _is_plain(value):
+            return [f" in memory: {_kind(value)}"]
+        table = cast("dict[Any, Any]", value) if isinstance(value, dict) else {}
+        if table and all(isinstance(row, dict) for row in table.values()):
+            return [" =", *(f"   {key}: {one_line(_text(row), width())}" for key, row in table.items())]
+        return [f" = {one_line(_text(value), width())}"]
     except Exception as error:  # a value's own class may raise anything, and the run itself ended well
-        return f" in memory; cannot be shown ({type(error).__name__})"
+        return [f" in memory; cannot be shown ({type(error).__name__})"]
 
 
 def _is_plain(value: Any, depth: int = 0) -> bool:

@@ -7,7 +7,6 @@ import pickle
 import threading
 import weakref
 from collections.abc import Callable, Generator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -287,37 +286,37 @@ class CatalogSuite(Suite):
         assert "planes" not in told
 
     @by_value
-    def test_values_go_to_another_process_and_come_from_there(self, opened: Opened) -> None:
-        with Elsewhere() as other:
-            other.call(distant.open_store, opened.store, 0)
-            for kind in CHANGEABLE.keys() & VALUES.keys():
-                handle = opened.keep(f"to {kind}", VALUES[kind]())
-                other.call(distant.change_loaded, f"to {kind}", handle)
-                assert same(other.call(distant.load, f"to {kind}", handle), VALUES[kind]())
-            for kind in VALUES:
-                made = other.call(distant.make_and_save, f"from {kind}", kind)
-                opened.catalog.adopt([f"from {kind}"], [made])
-            other.call(distant.close_store)
+    def test_values_go_to_another_process_and_come_from_there(self, opened: Opened, elsewhere: Elsewhere) -> None:
+        elsewhere.call(distant.open_store, opened.store, 0)
+        for kind in CHANGEABLE.keys() & VALUES.keys():
+            handle = opened.keep(f"to {kind}", VALUES[kind]())
+            elsewhere.call(distant.change_loaded, f"to {kind}", handle)
+            assert same(elsewhere.call(distant.load, f"to {kind}", handle), VALUES[kind]())
+        for kind in VALUES:
+            made = elsewhere.call(distant.make_and_save, f"from {kind}", kind)
+            opened.catalog.adopt([f"from {kind}"], [made])
+        elsewhere.call(distant.close_store)
         wrong = [kind for kind in VALUES if not same(opened.get(f"from {kind}"), VALUES[kind]())]
         assert not wrong
 
     @by_value
-    def test_what_was_adopted_outlives_a_worker_that_is_killed(self, opened: Opened) -> None:
+    def test_what_was_adopted_outlives_a_worker_that_is_killed(self, opened: Opened, elsewhere: Elsewhere) -> None:
         lost = Elsewhere()
-        with suppress(BrokenPipeError):
+        try:
             lost.call(distant.open_store, opened.store, 0)
             made = lost.call(distant.make_and_save, "made", _BIG)
             opened.catalog.adopt(["made"], [made])
             lost.call(distant.save_and_forget, "lost", _BIG)
+        finally:
             lost.kill()
         opened.catalog.worker_lost(0)
         assert same(opened.get("made"), VALUES[_BIG]())
-        with Elsewhere() as other:
-            other.call(distant.open_store, opened.store, 0)
-            assert same(other.call(distant.load, "made", made), VALUES[_BIG]())
-            again = other.call(distant.make_and_save, "again", _BIG)
-            opened.catalog.adopt(["again"], [again])
-            assert same(opened.get("again"), VALUES[_BIG]())
+        elsewhere.call(distant.open_store, opened.store, 0)
+        assert same(elsewhere.call(distant.load, "made", made), VALUES[_BIG]())
+        again = elsewhere.call(distant.make_and_save, "again", _BIG)
+        opened.catalog.adopt(["again"], [again])
+        elsewhere.call(distant.close_store)
+        assert same(opened.get("again"), VALUES[_BIG]())
 
 
 class _Thing:

@@ -10,13 +10,13 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 __all__ = ["Elsewhere"]
 
 
 class Elsewhere:
-    """Calls functions in another process; `store` and what was kept there are theirs, as first arguments."""
+    """Calls functions in another process; their first argument is a dict that lasts there from call to call."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -27,7 +27,7 @@ class Elsewhere:
         )
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call an importable function there with a dict that lasts from call to call; return or raise what it does."""
+        """Call an importable function there; return or raise what it does."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         _send(self._process.stdin, (function, arguments))
@@ -53,12 +53,6 @@ class Elsewhere:
             if stream is not None and not stream.closed:
                 stream.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def _send(stream: BinaryIO | Any, message: object) -> None:
     data = pickle.dumps(message, 5)
@@ -81,7 +75,7 @@ def _serve() -> None:
         try:
             function, arguments = _receive(sys.stdin.buffer)
         except EOFError:
-            return
+            return  # the parent is done, or gone
         try:
             answer = (True, function(kept, *arguments))
         except Exception as error:  # whatever it is, the caller gets it

@@ -6,6 +6,7 @@ import datetime
 import decimal
 from array import array
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,32 +15,34 @@ __all__ = ["CHANGEABLE", "VALUES", "same"]
 _MB = 1 << 20
 
 
-def _numpy_values() -> dict[str, Callable[[], Any]]:
-    import numpy as np
-
-    return {
-        "array": lambda: np.arange(6.0).reshape(2, 3),
-        "array of 8 MB": lambda: np.arange(float(_MB)),
-        "array in column order": lambda: np.asfortranarray(np.arange(2000.0).reshape(20, 100)),
-        "array of objects": lambda: np.array([1, "two", None], dtype=object),
-        "empty array": lambda: np.empty((0, 3)),
-        "array with fields": lambda: np.zeros(3, dtype=[("when", "M8[s]"), ("delay", "f8")]),
-    }
+def _numpy() -> Any:
+    return import_module("numpy")
 
 
-def _pandas_values() -> dict[str, Callable[[], Any]]:
-    import pandas as pd
+def _pandas() -> Any:
+    return import_module("pandas")
 
-    def frame() -> Any:
-        return pd.DataFrame({"number": [1.5, 2.5], "text": ["a", "ü"], "when": pd.to_datetime(["2013-01-01", "2013-01-02"])})
 
-    return {
-        "frame": frame,
-        "long frame": lambda: pd.DataFrame({"number": range(100_000), "half": 0.5}),
-        "empty frame": lambda: frame().head(0),
-        "series": lambda: pd.Series([1, 2], name="numbers"),
-    }
+def _frame() -> Any:
+    when = _pandas().to_datetime(["2013-01-01", "2013-01-02"])
+    return _pandas().DataFrame({"number": [1.5, 2.5], "text": ["a", "ü"], "when": when})
 
+
+_OF_NUMPY: Mapping[str, Callable[[], Any]] = {
+    "array": lambda: _numpy().arange(6.0).reshape(2, 3),
+    "array of 8 MB": lambda: _numpy().arange(float(_MB)),
+    "array in column order": lambda: _numpy().asfortranarray(_numpy().arange(2000.0).reshape(20, 100)),
+    "array of objects": lambda: _numpy().array([1, "two", None], dtype=object),
+    "empty array": lambda: _numpy().empty((0, 3)),
+    "array with fields": lambda: _numpy().zeros(3, dtype=[("when", "M8[s]"), ("delay", "f8")]),
+}
+
+_OF_PANDAS: Mapping[str, Callable[[], Any]] = {
+    "frame": _frame,
+    "long frame": lambda: _pandas().DataFrame({"number": range(100_000), "half": 0.5}),
+    "empty frame": lambda: _frame().head(0),
+    "series": lambda: _pandas().Series([1, 2], name="numbers"),
+}
 
 #: What a catalog has to carry, by name: each call makes the value anew.
 VALUES: Mapping[str, Callable[[], Any]] = {
@@ -61,8 +64,8 @@ VALUES: Mapping[str, Callable[[], Any]] = {
     "date": lambda: datetime.datetime(2013, 1, 1, tzinfo=datetime.UTC),
     "decimal": lambda: decimal.Decimal("0.10"),
     "error": lambda: ValueError("kept as a value"),
-    **(_numpy_values() if find_spec("numpy") else {}),
-    **(_pandas_values() if find_spec("pandas") else {}),
+    **(_OF_NUMPY if find_spec("numpy") else {}),
+    **(_OF_PANDAS if find_spec("pandas") else {}),
 }
 
 #: What `functions.change` can change in place.

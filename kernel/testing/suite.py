@@ -7,9 +7,12 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 
+from kernel.testing.elsewhere import Elsewhere
 from kernel.testing.limits import time_limit
 
 __all__ = ["Suite", "applies_if"]
+
+_ELSEWHERE = pytest.StashKey[Elsewhere]()
 
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
@@ -49,3 +52,12 @@ class Suite:
     def _limited(self) -> Generator[None]:
         with time_limit(self.limit_s):
             yield
+
+    @pytest.fixture
+    def elsewhere(self, request: pytest.FixtureRequest) -> Elsewhere:
+        """Return another process, which all tests of a file share."""
+        module = request.node.getparent(pytest.Module)
+        if _ELSEWHERE not in module.stash:
+            module.stash[_ELSEWHERE] = Elsewhere()
+            module.addfinalizer(module.stash[_ELSEWHERE].close)
+        return module.stash[_ELSEWHERE]
