@@ -48,7 +48,7 @@ class SchedulingError(KernelError, RuntimeError):
     """Nodes are left but none of them can ever start; the message lists who waits for whom."""
 
 
-class ValidationError(KernelError, ValueError):
+class ValidationError(ConfigError):
     """What makes a run impossible, found before anything ran.
 
     `problems` holds one line for each offender; the message lists them all.

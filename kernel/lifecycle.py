@@ -21,16 +21,17 @@ from kernel.result import Result
 from kernel.resume import missing_nodes, resume_from
 from kernel.sizing import pool_size, usable_cpus, useful_workers
 from kernel.specs.executor import Reach
-from kernel.validation import validate
+from kernel.validation import validate, validate_alone
 
 if TYPE_CHECKING:
+    from kernel.complaints import Complaints
     from kernel.datasets import Dataset
     from kernel.hooks import Hooks
     from kernel.rules import Rules
     from kernel.specs.catalog import Catalog, CopyMode, Store
     from kernel.specs.executor import Executor
 
-__all__ = ["Lifecycle"]
+__all__ = ["Lifecycle", "refuse"]
 
 _log = logging.getLogger("kernel")
 
@@ -63,7 +64,7 @@ class Lifecycle:
         only_missing_outputs: bool,
     ) -> Result:
         """Run the pipeline; raises what `Runner.run` says, after telling listeners."""
-        datasets = (given if isinstance(given, Datasets) else Datasets(given)).with_values({})
+        datasets = _datasets(given)
         params = {**self.run_params, "run_id": self.run_id, "only_missing_outputs": only_missing_outputs}
         told: dict[str, Any] = {"run_params": params, "pipeline": pipeline, "catalog": datasets}
         begun = perf_counter()
@@ -94,7 +95,7 @@ class Lifecycle:
         plan = pipeline.plan
         report = RunReport([node.name for node in plan.nodes], self.run_id)
         datasets.pin(plan.free_inputs)
-        persistent = frozenset(filter(datasets.is_persistent, plan.load_counts.keys() | plan.made.keys()))
+        persistent = _persistent(pipeline, datasets)
         validate(pipeline, datasets, persistent, executor, catalog, self.hooks, is_async=self.is_async)
         if not plan.nodes:
             catalog.close()
@@ -162,6 +163,26 @@ class Lifecycle:
             if said is not None:
                 return said
         return useful_workers(pipeline)
+
+
+def refuse(
+    complaints: Complaints, pipeline: Pipeline, given: Datasets | Mapping[str, Any] | None, *, is_async: bool
+) -> None:
+    """Raise what was found already, together with what else is wrong with the run: it cannot start anyway."""
+    datasets = _datasets(given)
+    with complaints.collected():
+        validate_alone(pipeline, datasets, _persistent(pipeline, datasets), is_async=is_async)
+    complaints.raise_any()
+
+
+def _datasets(given: Datasets | Mapping[str, Any] | None) -> Datasets:
+    """Return the datasets of one run: what is added or resolved for it is not seen by the next."""
+    return (given if isinstance(given, Datasets) else Datasets(given)).with_values({})
+
+
+def _persistent(pipeline: Pipeline, datasets: Datasets) -> frozenset[str]:
+    plan = pipeline.plan
+    return frozenset(filter(datasets.is_persistent, plan.load_counts.keys() | plan.made.keys()))
 
 
 def _only_missing(pipeline: Pipeline, datasets: Datasets) -> Pipeline:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve, field, frozen
 
-from kernel.errors import ConfigError, HookError, KernelError
+from kernel.errors import ConfigError, HookError, KernelError, ValidationError
 from kernel.hooks import Hooks
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def load(
 
     `params` are laid over the project's parameters, and every parameter becomes a dataset in memory. Then
     the listeners of plugins and those of the project itself hear that it is there. Raises ConfigError when
-    there is no project, or a faulty one, or when neither a node nor the project knows one of `params`.
+    there is no project, or a faulty one, or ValidationError when neither a node nor the project knows one of `params`.
     """
     path = path.resolve()
     if not path.exists():
@@ -124,6 +124,7 @@ def _check_params(params: Mapping[str, Any], project: Project) -> None:
     read = {name for pipeline in project.pipelines.values() for name in pipeline.inputs()}
     if "parameters" in read:
         return  # a node reads them all, so any may be meant
+    problems: list[str] = []
     known = {*(name for name in read if name.startswith("params:")), *parameter_values(project.parameters)}
     for name, value in _nested("params:", params):
         inside = any(name.startswith(f"{each}.") for each in read)
@@ -135,7 +136,9 @@ def _check_params(params: Mapping[str, Any], project: Project) -> None:
             get_close_matches(name.removeprefix("params:"), plain, n=1),
         )
         hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(plain) or 'none'}"
-        raise ConfigError(f"neither a node nor the project knows the parameter {shown!r}; {hint}")
+        problems.append(f"neither a node nor the project knows the parameter {shown!r}; {hint}")
+    if problems:
+        raise ValidationError(problems)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

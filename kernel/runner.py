@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from kernel import defaults
+from kernel.complaints import Complaints
 from kernel.errors import KernelError
 from kernel.rules import OnFailure, Rules
 from kernel.sizing import check_workers
@@ -104,13 +105,18 @@ class Runner:
         Raises ValidationError before anything ran, NodeError (or its kind WorkerLost) when a node failed, Interrupted
         when a signal ended the run. Errors of nodes carry `node`, `cause` and `resume`.
         """
-        from kernel.lifecycle import Lifecycle  # noqa: PLC0415 - what a run needs is loaded when one starts
+        from kernel.lifecycle import Lifecycle, refuse  # noqa: PLC0415 - what a run needs is loaded when one starts
 
         life = Lifecycle(self._hooks(), self._rules, run_params or {}, run_id, self.workers, is_async=self.is_async)
         clean = False
         try:
-            executor = self._get_executor()
-            result = life.run(pipeline, datasets, executor, self._new_catalog(executor), only_missing_outputs)
+            complaints = Complaints()
+            with complaints.collected():
+                executor = self._get_executor()
+                catalog = self._new_catalog(executor)
+            if complaints:
+                refuse(complaints, pipeline, datasets, is_async=self.is_async)
+            result = life.run(pipeline, datasets, executor, catalog, only_missing_outputs)
             clean = True
         except KernelError:
             clean = True  # the loop ended in order, so the workers are idle and can serve the next run

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kernel.complaints import Complaints
 from kernel.errors import ValidationError
 from kernel.hooks.travel import unpicklable
 from kernel.nodes.names import base_name
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from kernel.specs.catalog import Catalog
     from kernel.specs.executor import Capabilities, Executor
 
-__all__ = ["validate"]
+__all__ = ["validate", "validate_alone"]
 
 
 def validate(
@@ -36,31 +37,42 @@ def validate(
     `persistent` are those of the pipeline's datasets that do not live in memory.
     """
     plan = pipeline.plan
-    names = sorted({*plan.load_counts, *plan.made})
-    problems = _missing_inputs(pipeline, datasets, persistent)
-    problems += datasets.check(names)
-    problems += _transcoded_in_memory(names, persistent)
-    problems += _confirms(pipeline, datasets, persistent)
     reach = executor.capabilities.reach
-    problems += _datasets_out_of_reach(sorted(persistent), datasets, reach)
-    in_memory = [name for name in names if name not in persistent]
+    in_memory = sorted((plan.load_counts.keys() | plan.made.keys()) - persistent)
     values = {name: datasets.value(name) for name in plan.free_inputs if datasets.has_value(name)}
-    readers = _readers(pipeline, values)
-    problems += _complaints(lambda: catalog.validate_catalog(in_memory, values, reach, readers))
-    problems += _policies(pipeline, executor.capabilities)
-    problems += _generators(pipeline) if is_async else []
-    problems += _complaints(lambda: executor.validate_nodes(plan.nodes))
-    problems += unpicklable(hooks.worker_refs()) if reach != Reach.THREAD else []
+    complaints = Complaints()
+    with complaints.collected():
+        validate_alone(pipeline, datasets, persistent, is_async=is_async)
+    with complaints.collected():
+        _raise(_datasets_out_of_reach(sorted(persistent), datasets, reach))
+    with complaints.collected():
+        catalog.validate_catalog(in_memory, values, reach, _readers(pipeline, values))
+    with complaints.collected():
+        _raise(_policies(pipeline, executor.capabilities))
+    with complaints.collected():
+        executor.validate_nodes(plan.nodes)
+    with complaints.collected():
+        _raise(unpicklable(hooks.worker_refs()) if reach != Reach.THREAD else ())
+    _raise(complaints.problems)
+
+
+def validate_alone(pipeline: Pipeline, datasets: Datasets, persistent: frozenset[str], *, is_async: bool) -> None:
+    """Raise one `ValidationError` with what is wrong whatever runs the pipeline."""
+    names = sorted({*pipeline.plan.load_counts, *pipeline.plan.made})
+    _raise(
+        [
+            *_missing_inputs(pipeline, datasets, persistent),
+            *datasets.check(names),
+            *_transcoded_in_memory(names, persistent),
+            *_confirms(pipeline, datasets, persistent),
+            *(_generators(pipeline) if is_async else ()),
+        ]
+    )
+
+
+def _raise(problems: Sequence[str]) -> None:
     if problems:
         raise ValidationError(dict.fromkeys(problems))
-
-
-def _complaints(check: Callable[[], None]) -> Sequence[str]:
-    try:
-        check()
-    except ValidationError as error:
-        return error.problems
-    return ()
 
 
 def _readers(pipeline: Pipeline, names: Mapping[str, Any]) -> dict[str, list[str]]:

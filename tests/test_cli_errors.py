@@ -179,7 +179,7 @@ def test_a_mistake_in_the_command_is_told_in_a_few_lines_and_the_code_is_2(flow,
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(" ERROR  ")
     assert text in done.stderr
-    assert len(done.stderr.splitlines()) <= 2
+    assert len(done.stderr.splitlines()) <= 3
     assert "Traceback" not in done.stderr
 
 

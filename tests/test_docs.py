@@ -39,7 +39,9 @@ from kernel_project.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-FENCE = re.compile(r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 DOTTED = re.compile(r"(kernel(?:_\w+)?(?:\.[A-Za-z_]\w*)+)(?:\(.*\))?")
@@ -175,7 +177,9 @@ def test_a_block_that_is_not_run_says_why():
 
 def test_every_mark_of_a_block_is_known():
     known = re.compile(r"|file: [\w./-]+|continues|prints|run|not run: .+|help: kernel( \w+)?")
-    unknown = [f"{block}: {block.mark}" for page in PAGES for block in blocks_of(page) if not known.fullmatch(block.mark)]
+    unknown = [
+        f"{block}: {block.mark}" for page in PAGES for block in blocks_of(page) if not known.fullmatch(block.mark)
+    ]
     assert not unknown
 
 
@@ -219,8 +223,16 @@ def test_every_command_of_the_pages_has_options_that_exist():
 
 
 def test_the_help_in_the_pages_is_what_the_program_says():
-    told = {block.mark.removeprefix("help: "): block for page in PAGES for block in blocks_of(page) if "help: " in block.mark}
-    assert sorted(told) == ["kernel", *(f"kernel {name}" for name in command_line.list_commands(click.Context(command_line)))]
+    told = {
+        block.mark.removeprefix("help: "): block
+        for page in PAGES
+        for block in blocks_of(page)
+        if "help: " in block.mark
+    }
+    assert sorted(told) == [
+        "kernel",
+        *(f"kernel {name}" for name in command_line.list_commands(click.Context(command_line))),
+    ]
     for command, block in told.items():
         done = run([sys.executable, "-m", *command.split(), "--help"], ROOT)
         help_text = done.stdout.replace("python -m kernel", "kernel")
@@ -320,5 +332,8 @@ def test_every_option_of_a_runner_and_of_a_nodes_policy_is_described():
 
 def test_every_public_name_and_every_error_is_described():
     names = {*kernel.__all__, *kernel.errors.__all__}
-    told = {re.sub(r"\W.*", "", code.removeprefix("kernel.errors.").removeprefix("kernel.")) for code in described("docs/python-api.md")}
+    told = {
+        re.sub(r"\W.*", "", code.removeprefix("kernel.errors.").removeprefix("kernel."))
+        for code in described("docs/python-api.md")
+    }
     assert names - told == set()

@@ -81,7 +81,7 @@ def test_a_confirm_that_fails_fails_its_node_and_is_not_told_as_its_functions_er
 
 @pytest.mark.parametrize("datasets", [{"events": 1}, {"events": MemoryDataset([1])}])
 def test_a_value_in_memory_has_no_checkpoint_and_is_refused_before_the_run(datasets):
-    with pytest.raises(ValidationError, match="'keep' confirms 'events'.*persistent"):
+    with pytest.raises(ValidationError, match=r"'keep' confirms 'events'.*persistent"):
         run(FLOW, datasets)
 
 

@@ -306,6 +306,7 @@ def test_an_interrupt_ends_the_run_names_where_to_go_on_and_leaves_no_process(tm
                 nodes.wait_until(Path("running").exists, "the node")
                 os.kill(os.getpid(), signal.SIGINT)
 
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a session in the background ignores it
             logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
             flow = pipeline([node(nodes.same, "x", "y", name="good"), node(wait, ["path", "y"], "z", name="waits")])
             datasets = {{"x": 1, "path": "running", "y": nodes.FileDataset("y")}}

@@ -1,4 +1,4 @@
-"""Faults that are known of Kedro's parallel runner and must not come back here; the rest of them lie with their subject."""
+"""Faults that are known of other parallel runners and must not come back here; the rest lie with their subject."""
 
 from __future__ import annotations
 

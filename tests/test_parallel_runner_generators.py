@@ -19,7 +19,9 @@ def failure_of(flow, datasets, executor, **options):
 
 
 def told(log, *hooks):
-    return [(each["hook"], each.get("dataset"), each.get("data")) for each in nodes.records(log) if each["hook"] in hooks]
+    return [
+        (each["hook"], each.get("dataset"), each.get("data")) for each in nodes.records(log) if each["hook"] in hooks
+    ]
 
 
 @every_executor
@@ -90,9 +92,7 @@ def test_an_iterator_that_a_function_returns_is_handed_on_as_it_is():
 
 @every_executor
 def test_every_chunk_is_checked_against_the_outputs(executor):
-    error = failure_of(
-        pipeline([node(nodes.uneven, "count", ["a", "b"], name="uneven")]), {"count": 1}, executor
-    )
+    error = failure_of(pipeline([node(nodes.uneven, "count", ["a", "b"], name="uneven")]), {"count": 1}, executor)
     assert error.node == "uneven"
     for part in ("declares 2 outputs", "a tuple of 3"):
         assert part in str(error)

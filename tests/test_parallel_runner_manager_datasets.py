@@ -6,11 +6,11 @@ import gc
 import os
 import threading
 
-import kernel_sequential
-import kernel_shared_memory
 import numpy as np
 import pytest
 
+import kernel_sequential
+import kernel_shared_memory
 import parallel_nodes as nodes
 from kernel import MemoryDataset, ParallelRunner, Runner, hookimpl, node, pipeline, run
 from kernel.errors import DatasetError, NodeError, ValidationError
@@ -82,7 +82,7 @@ def test_an_empty_declared_memory_dataset_that_nobody_makes_is_an_error_before_t
     flow = pipeline(
         [node(nodes.touch, "path", "z", name="would_run"), node(nodes.same, "empty", "y", name="reads_empty")]
     )
-    with pytest.raises(ValidationError, match="'empty'.*'reads_empty'"):
+    with pytest.raises(ValidationError, match=r"'empty'.*'reads_empty'"):
         ParallelRunner(2).run(flow, {"path": str(mark), "empty": MemoryDataset()})
     assert not mark.exists()
 
@@ -160,7 +160,7 @@ def test_a_closed_result_says_so():
     flow = pipeline([node(nodes.same, "x", "y", name="copy")])
     with ParallelRunner(1).run(flow, {"x": 1}) as result:
         assert result["y"] == 1
-    with pytest.raises(ValueError, match="closed.*'y'"):
+    with pytest.raises(ValueError, match=r"closed.*'y'"):
         result["y"]
 
 

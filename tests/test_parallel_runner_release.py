@@ -18,11 +18,7 @@ def files(folder, log, *names):
 
 def told(log, *, here=True):
     """List what was done with datasets, in the runner's process or in all."""
-    return [
-        (each["what"], each["name"])
-        for each in nodes.records(log)
-        if not here or each["pid"] == os.getpid()
-    ]
+    return [(each["what"], each["name"]) for each in nodes.records(log) if not here or each["pid"] == os.getpid()]
 
 
 def test_in_a_sequential_run_a_value_is_released_before_the_next_node_loads(tmp_path):

@@ -66,7 +66,7 @@ def test_only_the_exact_names_are_methods(monkeypatch, value):
 
 def test_an_unknown_option_is_refused_with_the_good_ones(monkeypatch):
     monkeypatch.setenv("KERNEL_MP_CONTEXT", "spawn")
-    with pytest.raises(ConfigError, match="'threads'.*fork, spawn, forkserver"):
+    with pytest.raises(ConfigError, match=r"'threads'.*fork, spawn, forkserver"):
         ParallelRunner(1, start_method="threads").run(LOOK, {"x": 1})
     assert nodes.children() == []
 

@@ -158,7 +158,7 @@ class Looks:
         from kernel import note
 
         note("keys", list(catalog.keys()))
-        note("values", {name: catalog.load(name) for name in catalog.keys()})
+        note("values", {name: catalog.load(name) for name in ("file", "x")})
         note("there", ["x" in catalog, catalog.exists("x"), "other" in catalog, catalog.exists("other")])
         try:
             catalog.load("other")

@@ -12,8 +12,10 @@ from kernel.cli.progress import Progress
 from kernel.cli.secrecy import secrets_of
 from kernel.cli.selection import chosen
 from kernel.cli.summary import summarise, tell_outputs
+from kernel.complaints import Complaints
 from kernel.hooks import Hooks, Listener
 from kernel.plugins import load_listeners
+from kernel.plugins.installed import choose
 from kernel.project import Project, load
 from kernel.runner import Runner
 
@@ -33,15 +35,8 @@ def execute(request: Request, command: Sequence[str]) -> int:
     secrets: list[str] = []
     try:
         listeners = load_listeners(request.no_plugin)
-        project = load(
-            request.path,
-            hooks=Hooks(listeners),
-            env=request.env,
-            params=request.params,
-            load_versions=request.load_version,
-        )
+        project, pipeline = _read(request, listeners)
         secrets = secrets_of(project.credentials)
-        pipeline = chosen(project, request.pipeline, request.filters)
         progress = Progress(node.name for node in pipeline.nodes)
         _run(request, project, pipeline, [*listeners, *project.listeners], progress)
     except (Exception, KeyboardInterrupt) as error:  # whatever it was, the user is told once and gets a code
@@ -49,6 +44,26 @@ def execute(request: Request, command: Sequence[str]) -> int:
         tell(error, command, full=request.full_traceback, secrets=secrets)
         return exit_code(error, running=progress is not None)
     return 0
+
+
+def _read(request: Request, listeners: Sequence[Listener]) -> tuple[Project, Pipeline]:
+    """Load the project and choose what runs; where that fails, say as well which plugins cannot be had."""
+    complaints = Complaints()
+    with complaints.collected():
+        project = load(
+            request.path,
+            hooks=Hooks(listeners),
+            env=request.env,
+            params=request.params,
+            load_versions=request.load_version,
+        )
+        return project, chosen(project, request.pipeline, request.filters)
+    for kind, name in (("executor", request.executor), ("catalog", request.catalog)):
+        if name:
+            with complaints.collected():
+                choose(kind, name)
+    complaints.raise_any()
+    raise AssertionError
 
 
 def _run(

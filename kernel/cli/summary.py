@@ -71,7 +71,7 @@ def _shown(result: Result, name: str) -> list[str]:
         value: Any = result[name]
         if not _is_plain(value):
             return [f" in memory: {_kind(value)}"]
-        table = cast("dict[Any, Any]", value) if isinstance(value, dict) else {}
+        table: Mapping[Any, Any] = cast("Any", value) if isinstance(value, Mapping) else {}
         if table and all(isinstance(row, dict) for row in table.values()):
             return [" =", *(f"   {key}: {one_line(_text(row), width())}" for key, row in table.items())]
         return [f" = {one_line(_text(value), width())}"]

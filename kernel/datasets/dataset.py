@@ -66,7 +66,7 @@ class Dataset(ABC):
         """Say what was loaded last, in a form that can be pickled; the runner hands it to `confirm`."""
         return None
 
-    def confirm(self, token: Any) -> None:  # noqa: ARG002 - for those that keep one
+    def confirm(self, token: Any) -> None:
         """Note that what `token` stands for has been dealt with. Types that keep no checkpoint refuse it."""
         raise TypeError(f"a {type(self).__name__} keeps no checkpoint, so it cannot be confirmed")
 

@@ -1,8 +1,8 @@
 """The conformance kit: suites that every backend, shipped or a stranger's, has to pass. Needs pytest.
 
-A backend's tests are a subclass: of `ExecutorSuite` with two fixtures and the capabilities, of `CatalogSuite` with one
-fixture and the reach, of `DatasetSuite` with two fixtures. A rule that does not apply to the backend, by what it says of
-itself, is not collected.
+A backend's tests are a subclass: of `ExecutorSuite` with two fixtures and the capabilities, of `CatalogSuite` with
+one fixture and the reach, of `DatasetSuite` with two fixtures. A rule that does not apply to the backend, by what it
+says of itself, is not collected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,18 @@ __all__ = ["CatalogSuite", "DatasetSuite", "ExecutorSuite"]
 
 _HOMES = {"CatalogSuite": "catalogs", "DatasetSuite": "datasets", "ExecutorSuite": "executors"}
 #: Modules whose asserts are to say what they compared.
-_WITH_ASSERTS = ("bench", "catalogs", "datasets", "ending", "executors", "failing", "listening", "turns", "values")
+_WITH_ASSERTS = (
+    "bench",
+    "catalogs",
+    "datasets",
+    "ending",
+    "executors",
+    "failing",
+    "listening",
+    "sending",
+    "turns",
+    "values",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 import gc
-import pickle
 import threading
 import weakref
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from attrs import define, field
 
-from kernel.errors import DatasetError, ValidationError
+from kernel.errors import DatasetError
 from kernel.specs.executor import Reach
-from kernel.testing import distant
-from kernel.testing.elsewhere import Elsewhere
 from kernel.testing.ending import nothing_left
 from kernel.testing.functions import change
 from kernel.testing.kinds import CHANGEABLE, VALUES, same
+from kernel.testing.opened import BIG, Opened
+from kernel.testing.sending import SendingRules
 from kernel.testing.suite import Suite, applies_if
 
 if TYPE_CHECKING:
-    from kernel.specs.catalog import Catalog, CopyMode, Handle, Store
+    from kernel.specs.catalog import Catalog, CopyMode
 
-__all__ = ["CatalogSuite", "Opened"]
+__all__ = ["CatalogSuite"]
 
-_BIG = "bytes of 8 MB"
 
 by_reference = applies_if(lambda suite: suite.reach == Reach.THREAD)
-by_value = applies_if(lambda suite: suite.reach > Reach.THREAD)
 measured = applies_if(lambda suite: suite.measurable)
 
 
-@define(eq=False)
-class Opened:
-    """A catalog under test with its store in this process, as a run has them."""
-
-    catalog: Catalog
-    reach: Reach
-    copy_modes: Mapping[str, CopyMode] = field(factory=dict[str, "CopyMode"])
-    store: Store = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.store = self.catalog.open(self.copy_modes, self.reach, 2)
-
-    def keep(self, name: str, value: Any) -> Handle:
-        """Save a value and have the catalog adopt it."""
-        handle = self.store.save(name, value)
-        self.catalog.adopt([name], [handle])
-        return handle
-
-    def get(self, name: str, *, last: bool = False) -> Any:
-        """Load a value that the catalog keeps."""
-        return self.store.load(name, self.catalog.handle(name), last)
-
-
-class CatalogSuite(Suite):
+class CatalogSuite(SendingRules, Suite):
     """What every catalog has to do for one reach. Derive from it, say the reach, and give a fixture.
 
     ```python
@@ -113,10 +86,10 @@ class CatalogSuite(Suite):
         assert same(opened.get("v"), CHANGEABLE[kind]())
 
     def test_a_loaded_value_outlives_its_catalog(self, opened: Opened) -> None:
-        opened.keep("v", VALUES[_BIG]())
+        opened.keep("v", VALUES[BIG]())
         value = opened.get("v")
         opened.catalog.close()
-        assert same(value, VALUES[_BIG]())
+        assert same(value, VALUES[BIG]())
 
     def test_many_values_are_told_apart(self, opened: Opened) -> None:
         handles = [opened.store.save(f"v{at}", [at] * at) for at in range(200)]
@@ -172,7 +145,7 @@ class CatalogSuite(Suite):
 
     # -- keeping and letting go -----------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("kind", ["list", _BIG])
+    @pytest.mark.parametrize("kind", ["list", BIG])
     def test_a_value_that_was_released_is_gone_and_the_error_names_it(self, opened: Opened, kind: str) -> None:
         for name in ("flights", "planes"):
             opened.keep(name, VALUES[kind]())
@@ -185,7 +158,7 @@ class CatalogSuite(Suite):
         with pytest.raises(DatasetError, match="flights"):
             opened.catalog.handle("flights")
 
-    @pytest.mark.parametrize("kind", ["list", _BIG])
+    @pytest.mark.parametrize("kind", ["list", BIG])
     def test_a_second_value_of_a_name_takes_the_place_of_the_first(self, opened: Opened, kind: str) -> None:
         opened.keep("v", VALUES[kind]())
         opened.keep("v", "another")
@@ -193,7 +166,7 @@ class CatalogSuite(Suite):
         opened.keep("v", VALUES[kind]())
         assert same(opened.get("v"), VALUES[kind]())
 
-    @pytest.mark.parametrize("kind", ["list", _BIG])
+    @pytest.mark.parametrize("kind", ["list", BIG])
     def test_discarding_leaves_what_was_adopted_alone(self, opened: Opened, kind: str) -> None:
         opened.keep("v", VALUES[kind]())
         unwanted = [opened.store.save("v", VALUES[kind]()) for _ in range(3)]
@@ -202,7 +175,7 @@ class CatalogSuite(Suite):
         opened.store.discard(opened.store.save("v", VALUES[kind]()))
         assert same(opened.get("v"), VALUES[kind]())
 
-    @pytest.mark.parametrize("kind", ["list", _BIG])
+    @pytest.mark.parametrize("kind", ["list", BIG])
     def test_settling_keeps_what_is_asked_for_and_drops_the_rest(self, opened: Opened, kind: str) -> None:
         for name in ("flights", "planes", "weather"):
             opened.keep(name, VALUES[kind]())
@@ -215,7 +188,7 @@ class CatalogSuite(Suite):
     def test_closing_may_come_twice_and_before_opening(self, catalog_factory: Callable[[], Catalog]) -> None:
         catalog_factory().close()
         opened = Opened(catalog_factory(), self.reach)
-        opened.keep("v", VALUES[_BIG]())
+        opened.keep("v", VALUES[BIG]())
         opened.catalog.close()
         opened.catalog.close()
         with pytest.raises(DatasetError, match="v"):
@@ -244,11 +217,11 @@ class CatalogSuite(Suite):
         sizes: list[int] = []
         for _ in range(20):
             for name in ("v", "w"):
-                opened.keep(name, VALUES[_BIG]())
+                opened.keep(name, VALUES[BIG]())
             catalog.release(["v", "w"])
             sizes.append(catalog.memory_in_use())
         assert max(sizes) <= 2 * max(sizes[:3])
-        opened.keep("v", VALUES[_BIG]())
+        opened.keep("v", VALUES[BIG]())
         full = catalog.memory_in_use()
         catalog.settle([])
         assert catalog.memory_in_use() < full
@@ -256,67 +229,9 @@ class CatalogSuite(Suite):
     def test_nothing_is_left_when_a_catalog_is_closed(self, catalog_factory: Callable[[], Catalog]) -> None:
         with nothing_left():
             opened = Opened(catalog_factory(), self.reach)
-            opened.keep("v", VALUES[_BIG]())
+            opened.keep("v", VALUES[BIG]())
             opened.get("v")
             opened.catalog.close()
-
-    # -- in other processes ---------------------------------------------------------------------------------------
-
-    @by_value
-    def test_handles_and_stores_can_be_sent(self, opened: Opened) -> None:
-        for kind, make in VALUES.items():
-            sent: Any = pickle.loads(pickle.dumps(opened.keep("v", make())))
-            assert same(opened.store.load("v", sent), make()), kind
-        pickle.dumps(opened.store)
-
-    @by_value
-    def test_a_value_that_cannot_be_sent_is_refused_and_named(self, opened: Opened) -> None:
-        with pytest.raises(DatasetError, match="flights"):
-            opened.store.save("flights", threading.Lock())
-
-    @by_value
-    def test_all_inputs_that_cannot_be_sent_are_named_at_once(self, catalog_factory: Callable[[], Catalog]) -> None:
-        catalog = catalog_factory()
-        values = {"flights": threading.Lock(), "planes": 1, "weather": threading.Lock()}
-        readers = {name: [f"node_of_{name}"] for name in values}
-        with pytest.raises(ValidationError) as caught:
-            catalog.validate_catalog([*values, "made"], values, self.reach, readers)
-        told = "\n".join(caught.value.problems)
-        assert all(name in told for name in ("flights", "weather", "node_of_flights"))
-        assert "planes" not in told
-
-    @by_value
-    def test_values_go_to_another_process_and_come_from_there(self, opened: Opened, elsewhere: Elsewhere) -> None:
-        elsewhere.call(distant.open_store, opened.store, 0)
-        for kind in CHANGEABLE.keys() & VALUES.keys():
-            handle = opened.keep(f"to {kind}", VALUES[kind]())
-            elsewhere.call(distant.change_loaded, f"to {kind}", handle)
-            assert same(elsewhere.call(distant.load, f"to {kind}", handle), VALUES[kind]())
-        for kind in VALUES:
-            made = elsewhere.call(distant.make_and_save, f"from {kind}", kind)
-            opened.catalog.adopt([f"from {kind}"], [made])
-        elsewhere.call(distant.close_store)
-        wrong = [kind for kind in VALUES if not same(opened.get(f"from {kind}"), VALUES[kind]())]
-        assert not wrong
-
-    @by_value
-    def test_what_was_adopted_outlives_a_worker_that_is_killed(self, opened: Opened, elsewhere: Elsewhere) -> None:
-        lost = Elsewhere()
-        try:
-            lost.call(distant.open_store, opened.store, 0)
-            made = lost.call(distant.make_and_save, "made", _BIG)
-            opened.catalog.adopt(["made"], [made])
-            lost.call(distant.save_and_forget, "lost", _BIG)
-        finally:
-            lost.kill()
-        opened.catalog.worker_lost(0)
-        assert same(opened.get("made"), VALUES[_BIG]())
-        elsewhere.call(distant.open_store, opened.store, 0)
-        assert same(elsewhere.call(distant.load, "made", made), VALUES[_BIG]())
-        again = elsewhere.call(distant.make_and_save, "again", _BIG)
-        opened.catalog.adopt(["again"], [again])
-        elsewhere.call(distant.close_store)
-        assert same(opened.get("again"), VALUES[_BIG]())
 
 
 class _Thing:

@@ -14,12 +14,12 @@ from kernel import Datasets, Pipeline, Runner, Version, node
 from kernel.datasets import access
 from kernel.errors import DatasetError, VersionNotFoundError
 from kernel.testing import distant, functions
-from kernel.testing.elsewhere import Elsewhere
 from kernel.testing.kinds import same
 from kernel.testing.suite import Suite, applies_if
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset
+    from kernel.testing.elsewhere import Elsewhere
 
 __all__ = ["DatasetSuite"]
 
@@ -58,7 +58,6 @@ class DatasetSuite(Suite):
     are two different ones that it can keep.
     """
 
-    needs: ClassVar = ("limit_s",)
     #: What one object saves another one finds, in this process or another.
     shared: ClassVar[bool] = True
     keeps_versions: ClassVar[bool] = False
@@ -100,28 +99,32 @@ class DatasetSuite(Suite):
         assert access.exists("flights", dataset) is True
 
     def test_loading_what_is_not_there_is_an_error_that_names_it(self, make_dataset: Callable[..., Dataset]) -> None:
-        with pytest.raises(DatasetError, match="^flights: "):
+        with pytest.raises(DatasetError, match=r"^flights: "):
             access.load("flights", make_dataset())
 
     def test_none_is_no_data(self, make_dataset: Callable[..., Dataset]) -> None:
         dataset = make_dataset()
-        with pytest.raises(DatasetError, match="^flights: "):
+        with pytest.raises(DatasetError, match=r"^flights: "):
             access.save("flights", dataset, None)
         assert not dataset.exists()
 
     @if_shared
-    def test_a_save_that_fails_leaves_what_was_there(self, make_dataset: Callable[..., Dataset], values: list[Any]) -> None:
+    def test_a_save_that_fails_leaves_what_was_there(
+        self, make_dataset: Callable[..., Dataset], values: list[Any]
+    ) -> None:
         dataset = make_dataset()
-        with pytest.raises(DatasetError, match="^flights: "):
+        with pytest.raises(DatasetError, match=r"^flights: "):
             access.save("flights", dataset, _Unsavable())
         assert not dataset.exists()
         dataset.save(values[0])
-        with pytest.raises(DatasetError, match="^flights: "):
+        with pytest.raises(DatasetError, match=r"^flights: "):
             access.save("flights", dataset, _Unsavable())
         assert self.same(make_dataset().load(), values[0])
 
     @if_shared
-    def test_releasing_drops_nothing_that_was_saved(self, make_dataset: Callable[..., Dataset], values: list[Any]) -> None:
+    def test_releasing_drops_nothing_that_was_saved(
+        self, make_dataset: Callable[..., Dataset], values: list[Any]
+    ) -> None:
         dataset = make_dataset()
         dataset.release()
         dataset.save(values[0])
@@ -213,19 +216,21 @@ class DatasetSuite(Suite):
         assert self.same(make_dataset(version=Version(load="2013-01-01")).load(), values[0])
 
     @if_versioned
-    def test_a_version_that_is_not_there_is_an_error(self, make_dataset: Callable[..., Dataset], values: list[Any]) -> None:
+    def test_a_version_that_is_not_there_is_an_error(
+        self, make_dataset: Callable[..., Dataset], values: list[Any]
+    ) -> None:
         assert make_dataset(version=Version()).newest_version() is None
         assert not make_dataset(version=Version()).exists()
         make_dataset(version=Version(save="2013-01-01")).save(values[0])
         absent = make_dataset(version=Version(load="2012-12-31"))
         assert not absent.exists()
-        with pytest.raises(VersionNotFoundError, match="^flights: "):
+        with pytest.raises(VersionNotFoundError, match=r"^flights: "):
             access.load("flights", absent)
 
     @if_versioned
     def test_a_version_is_saved_once(self, make_dataset: Callable[..., Dataset], values: list[Any]) -> None:
         make_dataset(version=Version(save="2013-01-01")).save(values[0])
-        with pytest.raises(DatasetError, match="^flights: "):
+        with pytest.raises(DatasetError, match=r"^flights: "):
             access.save("flights", make_dataset(version=Version(save="2013-01-01")), values[1])
         assert self.same(make_dataset(version=Version(load="2013-01-01")).load(), values[0])
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,13 +17,18 @@ from kernel.errors import Interrupted, NodeError, WorkerLost
 from kernel.specs.events import State
 from kernel.specs.executor import Reach
 from kernel.testing import functions
-from kernel.testing.bench import Bench
 from kernel.testing.limits import eventually
 from kernel.testing.suite import applies_if
 
+if TYPE_CHECKING:
+    from kernel.testing.bench import Bench
+
 __all__ = ["EndRules", "nothing_left"]
 
-_FOLDERS = {"descriptors": Path("/proc/self/fd"), "shared memory": Path("/dev/shm")}  # noqa: S108 - looked at only
+_FOLDERS = {"descriptors": Path("/proc/self/fd"), "shared memory": Path("/dev/shm")}
+
+#: What ends by itself may take this long (seconds).
+_PATIENCE_S = 10.0
 
 kills = applies_if(lambda suite: suite.capabilities.kill)
 loses_workers = applies_if(lambda suite: suite.capabilities.reach >= Reach.PROCESS)
@@ -49,7 +55,7 @@ def nothing_left() -> Generator[None]:
         return {what: number - before[what] for what, number in _there().items() if number > before[what]}
 
     yield
-    eventually(lambda: not left(), f"what a run left behind is gone ({left()})")
+    eventually(lambda: not left(), "what was left behind is gone", _PATIENCE_S)
 
 
 class EndRules:
@@ -116,7 +122,10 @@ class EndRules:
 
     @kills
     def test_shutdown_at_once_does_not_wait_for_a_node(self, bench: Bench) -> None:
-        with nothing_left(), bench.drive([node(functions.nap, "folder", None, name="n")], {"folder": str(bench.folder)}) as drive:
+        with (
+            nothing_left(),
+            bench.drive([node(functions.nap, "folder", None, name="n")], {"folder": str(bench.folder)}) as drive,
+        ):
             drive.submit("n")
             drive.until(lambda: bench.trace("napping") == 1)
             drive.executor.shutdown(cancel=True)

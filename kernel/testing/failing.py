@@ -125,10 +125,12 @@ class FailureRules:
 
     def test_after_a_failure_at_most_as_many_nodes_end_as_there_are_workers(self, bench: Bench) -> None:
         folder, poison = str(bench.folder), 20
-        nodes = [node(functions.countdown, ["folder", f"i{at}", "poison"], f"o{at}", name=f"n{at}") for at in range(400)]
+        nodes = [
+            node(functions.countdown, ["folder", f"i{at}", "poison"], f"o{at}", name=f"n{at}") for at in range(400)
+        ]
         listener = Ends()
+        values = {"folder": folder, "poison": poison, **{f"i{at}": at for at in range(400)}}
         with pytest.raises(NodeError) as caught:
-            values = {"folder": folder, "poison": poison, **{f"i{at}": at for at in range(400)}}
             bench.run(nodes, values, hooks=[listener])
         assert caught.value.node == "n20"
         ended = [end for state, end in listener.ends if state == State.DONE]

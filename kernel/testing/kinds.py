@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 from array import array
 from collections.abc import Callable, Mapping
@@ -61,7 +61,7 @@ VALUES: Mapping[str, Callable[[], Any]] = {
     "set": lambda: {1, 2, 3},
     "bytearray": lambda: bytearray(b"abc"),
     "machine numbers": lambda: array("d", [1.0, 2.0]),
-    "date": lambda: datetime.datetime(2013, 1, 1, tzinfo=datetime.UTC),
+    "date": lambda: dt.datetime(2013, 1, 1, tzinfo=dt.UTC),
     "decimal": lambda: decimal.Decimal("0.10"),
     "error": lambda: ValueError("kept as a value"),
     **(_OF_NUMPY if find_spec("numpy") else {}),
@@ -78,7 +78,7 @@ CHANGEABLE: Mapping[str, Callable[[], Any]] = {
 }
 
 
-def same(left: Any, right: Any) -> bool:
+def same(left: Any, right: Any) -> bool:  # noqa: PLR0911 - one return for each way to be equal
     """Say whether two values are equal and of one type, whatever their types mean by `==`."""
     if type(left) is not type(right):
         return False

@@ -11,7 +11,7 @@ import kernel
 from kernel import hookimpl
 from kernel.specs.events import Report, State
 
-__all__ = ["Broken", "BrokenOnError", "CallsNoted", "Ends", "Reports", "Replaces", "WorkerTraces"]
+__all__ = ["Broken", "BrokenOnError", "CallsNoted", "Ends", "Replaces", "Reports", "WorkerTraces"]
 
 
 @define(eq=False)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from kernel import node
 from kernel.errors import NodeError
 from kernel.testing import functions
-from kernel.testing.bench import Bench
 from kernel.testing.limits import eventually
 from kernel.testing.listeners import Broken, BrokenOnError, CallsNoted, Replaces, Reports, WorkerTraces
+
+if TYPE_CHECKING:
+    from kernel.testing.bench import Bench
 
 __all__ = ["ListenerRules"]
 

@@ -34,15 +34,17 @@ class Suite:
     needs: ClassVar[tuple[str, ...]] = ()
     #: How long one test may take (seconds) before it is taken to hang.
     limit_s: ClassVar[float] = 60.0
+    #: The rules that hold for some backends only, those taken out included.
+    _conditional: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        for base in reversed(cls.__mro__):
+            own = {name: rule for name, rule in vars(base).items() if hasattr(rule, "applies")}
+            cls._conditional = {**cls._conditional, **own}
         if not all(hasattr(cls, name) for name in cls.needs):
             return  # still abstract
-        rules: dict[str, Any] = {}
-        for base in reversed(cls.__mro__):
-            rules.update({name: rule for name, rule in vars(base).items() if hasattr(rule, "applies")})
-        for name, rule in rules.items():
+        for name, rule in cls._conditional.items():
             if not rule.applies(cls):
                 setattr(cls, name, None)  # pytest collects functions only
             elif getattr(cls, name) is None:
@@ -57,7 +59,8 @@ class Suite:
     def elsewhere(self, request: pytest.FixtureRequest) -> Elsewhere:
         """Return another process, which all tests of a file share."""
         module = request.node.getparent(pytest.Module)
-        if _ELSEWHERE not in module.stash:
-            module.stash[_ELSEWHERE] = Elsewhere()
-            module.addfinalizer(module.stash[_ELSEWHERE].close)
-        return module.stash[_ELSEWHERE]
+        other: Elsewhere | None = module.stash.get(_ELSEWHERE, None)
+        if other is None:
+            other = module.stash[_ELSEWHERE] = Elsewhere()
+            module.addfinalizer(other.close)
+        return other

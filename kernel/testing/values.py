@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 
 from kernel import Node, Pipeline, node
 from kernel.errors import NodeError
 from kernel.testing import functions
-from kernel.testing.bench import Bench
 from kernel.testing.kept import Checkpoint, Kept
 from kernel.testing.kinds import CHANGEABLE, VALUES, same
+
+if TYPE_CHECKING:
+    from kernel.testing.bench import Bench
 
 __all__ = ["ValueRules"]
 
@@ -171,5 +174,7 @@ class ValueRules:
 
     def test_outputs_can_be_read_when_the_workers_are_gone(self, bench: Bench) -> None:
         make = VALUES["bytes of 8 MB"]
-        with bench.run_cold([node(functions.pass_on, "free", "made"), node(functions.constant, None, "one")], {"free": make()}) as result:
+        with bench.run_cold(
+            [node(functions.pass_on, "free", "made"), node(functions.constant, None, "one")], {"free": make()}
+        ) as result:
             assert (result["made"], result["one"]) == (make(), 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import IO, Any, ClassVar, cast
 
+from kernel.errors import DatasetError
 from kernel_files.file import FileDataset
 from kernel_files.library import library
 
@@ -36,6 +37,11 @@ class ExcelDataset(FileDataset):
             sheets = cast("dict[str, Any]", data)
         else:
             sheets = {args.pop("sheet_name", "Sheet1"): data}
+        for sheet in sheets.values():  # a writer that has no sheet to close with leaves its archive open
+            if not hasattr(sheet, "to_excel"):
+                raise DatasetError(
+                    f"takes a pandas frame, or a mapping of names to frames, not a {type(sheet).__name__}"
+                )
         with pd.ExcelWriter(whole, engine=args.pop("engine", "openpyxl")) as writer:
             for name, frame in sheets.items():
                 frame.to_excel(writer, sheet_name=name, **args)

@@ -40,7 +40,7 @@ def read_folder(folder: Path, env: str | None, load_versions: Mapping[str, str])
     sys_path = _sources(folder, settings, problems)
     put_first(sys_path)
     pipelines, listeners = _imported(settings, f"[tool.kernel] in {file}", problems)
-    problems.raise_any(str(folder))
+    problems.raise_any()
     return Project(
         path=folder,
         name=settings.name or folder.name,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from kernel.errors import ConfigError
+from kernel.errors import ConfigError, KernelError, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -18,7 +18,7 @@ class Problems:
     """The faults found so far; `raise_any` reports them, a single one as it was raised."""
 
     def __init__(self) -> None:
-        self._found: list[ConfigError] = []
+        self._found: list[KernelError] = []
 
     def add(self, text: str) -> None:
         """Note one fault."""
@@ -26,20 +26,18 @@ class Problems:
 
     @contextmanager
     def collected(self) -> Generator[None]:
-        """Note the ConfigError that the block raises, and go on after it."""
+        """Note the error that the block raises, and go on after it."""
         try:
             yield
-        except ConfigError as error:
+        except KernelError as error:
             self._found.append(error)
 
-    def raise_any(self, where: str) -> None:
-        """Raise what was found in `where`, if anything was."""
+    def raise_any(self) -> None:
+        """Raise what was found, if anything was; the first error's cause leads the user to a place in the code."""
         if len(self._found) == 1:
             raise self._found[0]
         if self._found:
-            lines = "\n".join(f"  - {error}" for error in self._found)
-            # The first error's cause leads the user to a place in the code.
-            raise ConfigError(f"{where}: {len(self._found)} problems\n{lines}") from self._found[0].__cause__
+            raise ValidationError(map(str, self._found)) from self._found[0].__cause__
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:

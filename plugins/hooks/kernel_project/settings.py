@@ -79,7 +79,7 @@ def _checked(table: Mapping[str, Any], where: str) -> Settings:
             values[key.replace("-", "_")] = [value] if kinds[key] is _TEXTS and isinstance(value, str) else value
     if "pipelines" not in table:
         problems.add(f"{where}: the key 'pipelines' is missing; write pipelines = \"module:attribute\"")
-    problems.raise_any(where)
+    problems.raise_any()
     return Settings(**values, given=frozenset(values))
 
 

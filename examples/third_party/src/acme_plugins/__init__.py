@@ -1,0 +1,1 @@
+"""Plugins for kernel: an executor, a dataset type and a listener."""
