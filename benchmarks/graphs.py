@@ -59,4 +59,4 @@ def array(megabytes, readers, repetitions):
 def all_graphs(*, quick):
     if quick:
         return [independent(200, 3), independent(1_000, 3), chain(100, 3), array(32, 8, 3)]
-    return [independent(1_000, 9), independent(10_000, 5), chain(500, 9), array(256, 8, 5)]
+    return [independent(1_000, 9), independent(10_000, 3), chain(500, 5), array(256, 8, 3)]

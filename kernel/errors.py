@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "ConfigError",
@@ -70,7 +70,7 @@ class NodeError(KernelError):
 
     `node` is its name, `cause` the exception it raised (None when it could not be rebuilt in this process),
     `error_type` and `error_text` that exception's type and message, `traceback` the worker's traceback as
-    text, `worker` who ran it (None: unknown), `resume` the node names to start from again (empty: all),
+    text, `inputs` type and shape of each input by name, `worker` who ran it (None: unknown), `resume` the node names to start from again (empty: all),
     `others` the errors of nodes that failed in the same run after this one.
     """
 
@@ -90,6 +90,7 @@ class NodeError(KernelError):
         self.traceback = traceback
         self.cause = cause
         self.worker = worker
+        self.inputs: Mapping[str, str] = {}
         self.resume: tuple[str, ...] = ()
         self.others: Sequence[NodeError] = ()
 

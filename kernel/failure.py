@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import traceback
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from kernel.errors import NodeError
 from kernel.serialise import by_value
+from kernel.shapes import described
 from kernel.specs.events import Failure
 
 __all__ = ["capture", "rebuild"]
@@ -24,15 +27,20 @@ MOST_BYTES = 1 << 20
 _KERNEL = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - pathlib costs a worker's start
 
 
-def capture(error: BaseException, place: str) -> Failure:
-    """Put an error into a form that can be pickled whatever it is; `place` says which part of the turn raised it."""
-    return Failure(place, _type_name(error), _message(error), _text(error), _pickled(error))
+def capture(error: BaseException, place: str, inputs: Mapping[str, Any] | None = None) -> Failure:
+    """Put an error into a form that can be pickled whatever it is.
+
+    `place` says which part of the turn raised it; of the values of `inputs` only type and shape are told.
+    """
+    shapes = {name: described(value) for name, value in (inputs or {}).items()}
+    return Failure(place, _type_name(error), _message(error), _text(error), _pickled(error), shapes)
 
 
 def rebuild(failure: Failure, node: str, worker: int | None) -> NodeError:
     """Make the error that the caller of the run gets; its `cause` is the original where it could be rebuilt."""
     cause = _unpickled(failure.pickled)
     error = NodeError(node, failure.type_name, failure.message, failure.traceback, cause, worker)
+    error.inputs = failure.inputs
     error.__cause__ = cause
     return error
 

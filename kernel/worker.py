@@ -87,6 +87,7 @@ class Worker:
         token = _notes.set(notes)
         turn = Turn(self, index, details)
         failure: Failure | None = None
+        values: list[Any] | None = None
         start = loaded = ran = clock()
         try:
             values = turn.load(handles, last)
@@ -102,7 +103,8 @@ class Worker:
             if self.written_elsewhere:
                 turn.drop_cached()
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
-            failure = capture(error, "hook" if isinstance(error, HookError) else turn.place)
+            loaded_inputs = dict(zip(turn.inputs, values, strict=True)) if values is not None else None
+            failure = capture(error, "hook" if isinstance(error, HookError) else turn.place, loaded_inputs)
             turn.drop_saved()
             handles, size = (), 0
         _notes.reset(token)

@@ -290,6 +290,22 @@ def test_every_dotted_name_and_path_in_a_page_exists(page):
     assert not wrong
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_test_that_a_page_names_exists(page):
+    wrong = []
+    for path, name in re.findall(r"`(tests/\w+\.py)::(\w+)`", prose_of(page)):
+        file = ROOT / path
+        if not file.exists() or f"def {name}(" not in file.read_text(encoding="utf-8"):
+            wrong.append(f"{path}::{name}")
+    assert not wrong
+
+
+def test_every_module_of_the_kernel_has_its_place_in_the_architecture():
+    modules = [path for path in (ROOT / "kernel").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    names = {f"kernel/{path.name}{'/' if path.is_dir() else ''}" for path in modules} - {"kernel/__init__.py"}
+    assert names - described("docs/architecture.md") == set()
+
+
 def section(page, heading):
     """Return the text from the heading that has this name in backticks to the next heading; '' without one."""
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

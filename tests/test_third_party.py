@@ -24,16 +24,17 @@ if __name__ == "__main__":
     entries = {name: {"type": "jsonlines", "filepath": f"{name}.jsonl"} for name in ("numbers", "doubled")}
     datasets = Datasets.from_config(entries, types=load_dataset_type)
     datasets["numbers"].save([{"number": 1}, {"number": 2}])
-    with run(pipeline([node(double, "numbers", "doubled", name="double")]), datasets, executor="thread_futures") as result:
+    nodes = [node(double, "numbers", "doubled", name="double")]
+    with run(pipeline(nodes), datasets, executor="thread_futures") as result:
         print(result["doubled"])
 """
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """Build a wheel in a process of its own and unpack it, as an installer does; return the environment to use it in."""
+    """Build a wheel in a process of its own and unpack it, as an installer does; return the environment for it."""
     folder = tmp_path_factory.mktemp("third party")
-    build = "import os, sys; from hatchling.build import build_wheel; os.chdir(sys.argv[1]); print(build_wheel(sys.argv[2]))"
+    build = "import os, sys; from hatchling import build; os.chdir(sys.argv[1]); print(build.build_wheel(sys.argv[2]))"
     built = subprocess.run(
         [sys.executable, "-c", build, str(THIRD_PARTY), str(folder)], check=True, capture_output=True, text=True
     )
@@ -46,9 +47,8 @@ def installed(tmp_path_factory):
 
 def python(installed, *arguments, **options):
     command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(
-        command, env={**installed, **options.pop("env", {})}, capture_output=True, text=True, **options
-    )
+    environment = {**installed, **options.pop("env", {})}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -76,10 +76,9 @@ def test_a_pipeline_runs_on_the_plugins_of_a_stranger(installed, tmp_path):
 
 
 def test_the_plugins_of_a_stranger_pass_the_kit(installed, tmp_path):
-    tests = THIRD_PARTY / "tests"
+    project = ["-c", THIRD_PARTY / "pyproject.toml", "--rootdir", THIRD_PARTY]
     told = python(
-        installed, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tests, "-c", THIRD_PARTY / "pyproject.toml", tests,
-        cwd=tmp_path,
-    )  # fmt: skip
+        installed, "-m", "pytest", "-q", "-p", "no:cacheprovider", *project, THIRD_PARTY / "tests", cwd=tmp_path
+    )
     assert " passed" in told
     assert "skipped" not in told

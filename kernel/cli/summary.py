@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kernel.cli.lines import cut, escaped, one_line, width
 from kernel.cli.output import say
 from kernel.datasets.credentials import hide
+from kernel.shapes import described
 
 if TYPE_CHECKING:
     from kernel.cli.progress import Progress
@@ -70,7 +71,7 @@ def _shown(result: Result, name: str) -> list[str]:
     try:
         value: Any = result[name]
         if not _is_plain(value):
-            return [f" in memory: {_kind(value)}"]
+            return [f" in memory: {described(value)}"]
         table: Mapping[Any, Any] = cast("Any", value) if isinstance(value, Mapping) else {}
         if table and all(isinstance(row, dict) for row in table.values()):
             return [" =", *(f"   {key}: {one_line(_text(row), width())}" for key, row in table.items())]
@@ -102,15 +103,3 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{float(value):.6g}" if math.isfinite(value) else str(float(value))
     return str(value) if isinstance(value, Number) else repr(value)
-
-
-def _kind(value: Any) -> str:
-    """Name the type of a value, and its shape or length where it has one."""
-    kind = type(value).__name__
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
-        return f"{kind} {tuple(cast('tuple[int, ...]', shape))}"
-    try:
-        return f"{kind} of {len(value)}"
-    except TypeError:
-        return kind

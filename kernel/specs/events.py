@@ -50,6 +50,8 @@ class Failure:
     message: str
     traceback: str = ""
     pickled: bytes | None = None
+    #: Type and shape of each input, by name, where the inputs had been loaded.
+    inputs: Mapping[str, str] = field(factory=dict[str, str])
 
 
 #: One turn's result as the worker makes it; several become the columns of an `Outcomes`:

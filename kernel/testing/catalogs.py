@@ -197,11 +197,7 @@ class CatalogSuite(SendingRules, Suite):
     @by_reference
     def test_releasing_a_value_lets_it_go(self, catalog_factory: Callable[[], Catalog]) -> None:
         opened = Opened(catalog_factory(), self.reach, {"v": "assign", "w": "assign"})
-        values = [_Thing(), _Thing()]
-        alive = [weakref.ref(value) for value in values]
-        for name, value in zip("vw", values, strict=True):
-            opened.keep(name, value)
-        del values, value
+        alive = [_kept_thing(opened, name) for name in "vw"]
         opened.catalog.release(["v"])
         gc.collect()
         assert alive[0]() is None
@@ -236,3 +232,9 @@ class CatalogSuite(SendingRules, Suite):
 
 class _Thing:
     """Something to be let go of."""
+
+
+def _kept_thing(opened: Opened, name: str) -> weakref.ref[_Thing]:
+    thing = _Thing()
+    opened.keep(name, thing)
+    return weakref.ref(thing)

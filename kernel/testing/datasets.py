@@ -239,7 +239,7 @@ class _Sent:
     """A dataset on its way to another process, by the means by which the kernel sends it."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._pickled: bytes = cloudpickle.dumps(dataset, 5)
+        self._pickled: bytes = cloudpickle.dumps(dataset, 5)  # pyright: ignore[reportUnknownMemberType] - it has no types
 
     def __call__(self) -> Dataset:
         """Build it."""

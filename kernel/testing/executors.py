@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,7 +13,7 @@ from kernel.testing.bench import Bench
 from kernel.testing.ending import EndRules
 from kernel.testing.failing import FailureRules
 from kernel.testing.listening import ListenerRules
-from kernel.testing.suite import Suite
+from kernel.testing.suite import Suite, owner
 from kernel.testing.turns import TurnRules
 from kernel.testing.values import ValueRules
 
@@ -72,11 +73,12 @@ class ExecutorSuite(TurnRules, ValueRules, FailureRules, ListenerRules, EndRules
         tmp_path: Path,
     ) -> Bench:
         """Return what runs pipelines on the backend; the tests of a class share its warm executor."""
-        suite = request.node.getparent(pytest.Class)
-        if _WARM not in suite.stash:
-            suite.stash[_WARM] = []
-            suite.addfinalizer(lambda: _end(suite.stash[_WARM]))
-        return Bench(executor_factory, catalog_factory, tmp_path, suite.stash[_WARM])
+        suite = owner(request, pytest.Class)
+        warm = suite.stash.get(_WARM, None)
+        if warm is None:
+            warm = suite.stash[_WARM] = []
+            suite.addfinalizer(partial(_end, warm))
+        return Bench(executor_factory, catalog_factory, tmp_path, warm)
 
     def test_the_executor_can_do_what_its_suite_says(self, executor_factory: Callable[[], Executor]) -> None:
         executor = executor_factory()

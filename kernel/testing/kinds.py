@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["CHANGEABLE", "VALUES", "same"]
 
@@ -84,12 +84,13 @@ def same(left: Any, right: Any) -> bool:  # noqa: PLR0911 - one return for each 
         return False
     if isinstance(left, BaseException):
         return same(left.args, right.args)
-    if isinstance(left, dict):
+    kind = cast("type[Any]", type(left))
+    if issubclass(kind, dict):
         return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
-    if isinstance(left, list | tuple):
+    if issubclass(kind, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
-    if type(left).__module__.partition(".")[0] == "pandas":
+    if kind.__module__.partition(".")[0] == "pandas":
         return bool(left.equals(right))
-    if type(left).__module__ == "numpy" and hasattr(left, "dtype"):
+    if kind.__module__ == "numpy" and hasattr(left, "dtype"):
         return left.dtype == right.dtype and left.shape == right.shape and bool((left == right).all())
     return bool(left == right)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 import pytest
 
 from kernel.testing.elsewhere import Elsewhere
 from kernel.testing.limits import time_limit
 
-__all__ = ["Suite", "applies_if"]
+__all__ = ["Suite", "applies_if", "owner"]
 
 _ELSEWHERE = pytest.StashKey[Elsewhere]()
 
@@ -58,9 +58,17 @@ class Suite:
     @pytest.fixture
     def elsewhere(self, request: pytest.FixtureRequest) -> Elsewhere:
         """Return another process, which all tests of a file share."""
-        module = request.node.getparent(pytest.Module)
-        other: Elsewhere | None = module.stash.get(_ELSEWHERE, None)
+        module = owner(request, pytest.Module)
+        other = module.stash.get(_ELSEWHERE, None)
         if other is None:
             other = module.stash[_ELSEWHERE] = Elsewhere()
             module.addfinalizer(other.close)
         return other
+
+
+def owner(request: pytest.FixtureRequest, kind: type[pytest.Collector]) -> pytest.Collector:
+    """Return the file or class that the running test is in; what is kept there serves all its tests."""
+    item = cast("pytest.Item", request.node)  # pyright: ignore[reportUnknownMemberType] - pytest leaves its type open
+    found = item.getparent(kind)
+    assert found is not None, f"the test is in no {kind.__name__}"
+    return found

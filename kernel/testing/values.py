@@ -22,7 +22,8 @@ __all__ = ["ValueRules"]
 def _random_graph(seed: int, size: int = 40) -> tuple[list[Node], dict[str, int]]:
     """Make a graph of additions, its nodes in no order, and what each should come to."""
     chance = random.Random(seed)
-    values, nodes = {"free": chance.randrange(100)}, []
+    values = {"free": chance.randrange(100)}
+    nodes: list[Node] = []
     for at in range(size):
         inputs = chance.sample(sorted(values), min(len(values), chance.randrange(4)))
         nodes.append(node(functions.add, inputs or None, f"v{at}", name=f"n{at}"))

@@ -56,8 +56,13 @@ class Crew:
     def begin(self, program: bytes, workers: int) -> None:
         """Send the program of a new run to its workers, those to come included; others that are warm stay idle."""
         self._program, self._limit = program, workers
+        self.resume()
         for link in self.active():
             link.send(Kind.PROGRAM, program)
+
+    def resume(self) -> None:
+        """Let workers start turns again that held back for a failure."""
+        self._slots.clear_hold()
 
     def active(self) -> list[WorkerLink]:
         """List the workers that take part in the run."""

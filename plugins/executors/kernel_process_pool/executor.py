@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from kernel.errors import ValidationError
-from kernel.specs.events import Event, Outcomes, State
+from kernel.specs.events import Event, Outcomes, State, WorkerDown
 from kernel.specs.executor import Capabilities, Reach
 from kernel_process_pool.crew import Crew
 from kernel_process_pool.dispatch import Dispatch
@@ -39,6 +39,8 @@ class ProcessPoolExecutor:
         self._selector: selectors.BaseSelector
         self._woken = self._wake = -1
         self._events: list[Event] = []
+        #: The runner was told of a failure, or of a death, and has dealt with it when it calls again.
+        self._told_failure = False
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
@@ -75,8 +77,14 @@ class ProcessPoolExecutor:
 
     def submit(self, tasks: Tasks) -> None:
         """Queue turns and send what can be sent now."""
+        self._resume()
         self._dispatch.add(tasks)
         self._feed()
+
+    def _resume(self) -> None:
+        if self._told_failure and self._crew is not None:
+            self._told_failure = False
+            self._crew.resume()
 
     def _feed(self) -> None:
         crew = self._crew
@@ -93,6 +101,7 @@ class ProcessPoolExecutor:
         """Return all events that are in, waiting for the first."""
         crew = self._crew
         assert crew is not None
+        self._resume()
         until = None if timeout is None else monotonic() + timeout
         woken = False
         while not self._events and not woken:
@@ -107,6 +116,7 @@ class ProcessPoolExecutor:
             if until is not None and monotonic() >= until:
                 break
         events, self._events = self._events, []
+        self._told_failure = any(isinstance(event, WorkerDown) or _has_failures(event) for event in events)
         return events
 
     def wake(self) -> None:
@@ -139,6 +149,10 @@ class ProcessPoolExecutor:
         self._selector.close()
         os.close(self._woken)
         os.close(self._wake)
+
+
+def _has_failures(event: Event) -> bool:
+    return isinstance(event, Outcomes) and bool(event.failures)
 
 
 #: What every worker needs: loaded once, by whoever makes them.

@@ -109,8 +109,9 @@ class Server:
         while queue:
             assert worker is not None
             self._count += 1
-            if self._count <= slot.drop:
-                self._drop(slot.drop)
+            until = self._count + len(queue) - 1 if slot.hold else slot.drop
+            if self._count <= until:
+                self._drop(until)
                 continue
             index, handles, last, attempt = queue.popleft()
             which = worker.program.which[index]
@@ -122,9 +123,8 @@ class Server:
             slot.finish(self._count)
             rows.append(row)
             self._costs.add(which, row[5] - row[2])
-            if row[7] is not None and queue:  # the runner may want to start nothing more: it gets the rest back
-                self._count += 1
-                self._drop(self._count + len(queue) - 1)
+            if row[7] is not None:
+                slot.set_hold()  # the runner may want to start nothing more: what was sent ahead goes back to it
             if (now := clock()) - flushed > _FLUSH_S:
                 self._flush()
                 flushed = now

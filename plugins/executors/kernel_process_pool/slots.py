@@ -1,7 +1,11 @@
 """Shared words of each worker: what it runs, how far it is, up to where it must drop what was sent.
 
 The runner reads them when a worker has died: they name the node that was running, and tell what had finished from what
-had not started. Each word has one writer, and an aligned eight-byte store is never torn.
+had not started. Each of these words has one writer, and an aligned eight-byte store is never torn.
+
+One word is all workers': it is set by a worker whose node failed and cleared by the runner once it has heard of it.
+While it is set, no worker starts a turn: what was sent ahead goes back. A set that is lost to a clear at the same
+moment does no harm, for the runner has dealt with a failure just then.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ class Slot:
 
     def __init__(self, words: memoryview, number: int) -> None:
         self._words = words
-        self._base = number * _WIDTH
+        self._base = (number + 1) * _WIDTH  # the first is for the word of all
 
     def reset(self) -> None:
         """Make ready for a new process."""
@@ -65,12 +69,21 @@ class Slot:
     def drop(self, count: int) -> None:
         self._words[self._base + _DROP] = count
 
+    @property
+    def hold(self) -> bool:
+        """Whether no worker is to start a turn."""
+        return bool(self._words[0])
+
+    def set_hold(self) -> None:
+        """Have no worker start a turn until the runner has heard of a failure (worker)."""
+        self._words[0] = 1
+
 
 class Slots:
     """The shared memory of all slots. Its descriptor is handed to each worker; the memory has no name to clean up."""
 
     def __init__(self, count: int) -> None:
-        size = -(-count * _WIDTH * 8 // mmap.PAGESIZE) * mmap.PAGESIZE
+        size = -(-(count + 1) * _WIDTH * 8 // mmap.PAGESIZE) * mmap.PAGESIZE
         self.fd = _anonymous_file(size)
         self._map = mmap.mmap(self.fd, size)
         self._words = memoryview(self._map).cast("q")
@@ -87,6 +100,10 @@ class Slots:
 
     def __getitem__(self, number: int) -> Slot:
         return Slot(self._words, number)
+
+    def clear_hold(self) -> None:
+        """Let workers start turns again (runner)."""
+        self._words[0] = 0
 
     def close(self) -> None:
         """Give the descriptor and the memory back (runner)."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 
-from kernel import Node
 from kernel.specs.events import Event, Outcomes, State, WorkerUp
 from kernel.specs.executor import Capabilities, Reach
-from kernel.specs.tasks import Program, Tasks, Turn
 from kernel.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kernel import Node
+    from kernel.specs.tasks import Program, Tasks, Turn
 
 
 class ThreadFuturesExecutor:

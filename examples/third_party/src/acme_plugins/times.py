@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kernel import Node, hookimpl
-from kernel.specs.events import Report
+from kernel import hookimpl
+
+if TYPE_CHECKING:
+    from kernel import Node
+    from kernel.specs.events import Report
 
 
 class NodeTimes:
