@@ -69,9 +69,9 @@ class NodeError(KernelError):
     """A node failed.
 
     `node` is its name, `cause` the exception it raised (None when it could not be rebuilt in this process),
-    `error_type` and `error_text` that exception's type and message, `traceback` the worker's traceback as
-    text, `inputs` type and shape of each input by name, `worker` who ran it (None: unknown), `resume` the node names to start from again (empty: all),
-    `others` the errors of nodes that failed in the same run after this one.
+    `error_type` and `error_text` that exception's type and message, `traceback` the worker's traceback as text,
+    `inputs` type and shape of each input by name, `worker` who ran it (None: unknown), `resume` the node names to
+    start from again (empty: all), `others` the errors of nodes that failed in the same run after this one.
     """
 
     def __init__(

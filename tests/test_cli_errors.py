@@ -97,12 +97,13 @@ def flow(tmp_path):
 def test_a_failed_node_is_told_with_the_users_line_and_a_command_to_resume(flow, executor):
     done = run(flow, "flow.py", "-p", "evaluate", "-x", executor)
     assert done.returncode == 1
-    head, source, caller, error, resume = done.stderr.splitlines()
+    head, source, caller, error, inputs, resume = done.stderr.splitlines()
     assert head.startswith(" FAILED  evaluate  (worker ")
     assert head.endswith("   flow.py:12")
     assert source == '   return table["nope"]'
     assert caller == "   called from flow.py:9  return look_up(table)"
     assert error == " KeyError: 'nope'"
+    assert inputs.startswith(" inputs:  table dict of ")
     assert resume.startswith(" resume:  ")
     assert resume.endswith(f'kernel run flow.py -p evaluate -x {executor} --from-nodes "load"')
     assert "s3cret" not in done.stdout + done.stderr

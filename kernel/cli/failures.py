@@ -95,14 +95,14 @@ def _node(error: NodeError) -> Iterator[str]:
         yield f"   raised in {escaped(every[-1].short)} (--full-traceback shows the way there)"
     kind = error.error_type.removeprefix("kernel.errors.")
     yield from _indented(f"{kind}: {error.error_text}" if error.error_text else kind, indent=" ", full=False)
-    if error.inputs:
-        shapes = ", ".join(f"{name} {shape}" for name, shape in error.inputs.items())
-        yield f" inputs:  {one_line(shapes, width() - 10)}"
     for cause in causes[: -_MOST_CAUSES - 1 : -1]:
         told = [line for line in _LAST_LINE.findall(cause) if line.strip()]
         own = own_frames(frames_of_text(cause))
         place = f"  at {escaped(own[0].place)}" if own else ""
         yield f" caused by {one_line(told[0] if told else '(unknown)', width() - len(place) - 11)}{place}"
+    if error.inputs:
+        shapes = ", ".join(f"{name} {shape}" for name, shape in error.inputs.items())
+        yield f" inputs:  {one_line(shapes, width() - 10)}"
 
 
 def _head(error: NodeError, frame: Frame | None) -> Iterator[str]:

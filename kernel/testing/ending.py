@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,7 +57,12 @@ def nothing_left() -> Generator[None]:
         return {what: number - before[what] for what, number in _there().items() if number > before[what]}
 
     yield
-    eventually(lambda: not left(), "what was left behind is gone", _PATIENCE_S)
+    until = monotonic() + _PATIENCE_S
+    while found := left():
+        if monotonic() > until:
+            pytest.fail(f"more than before, {_PATIENCE_S:g} seconds after the end: {found}")
+        gc.collect()
+        sleep(0.01)
 
 
 class EndRules:

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any
 
 __all__ = ["CHANGEABLE", "VALUES", "same"]
 
@@ -84,7 +84,7 @@ def same(left: Any, right: Any) -> bool:  # noqa: PLR0911 - one return for each 
         return False
     if isinstance(left, BaseException):
         return same(left.args, right.args)
-    kind = cast("type[Any]", type(left))
+    kind: type[Any] = type(left)  # pyright: ignore[reportUnknownVariableType] - whatever it is
     if issubclass(kind, dict):
         return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
     if issubclass(kind, list | tuple):
