@@ -30,39 +30,48 @@ def make_program(
     hooks: Hooks,
 ) -> Program:
     """Put a plan into columns, each distinct function once, with all else that a worker needs once."""
-    functions: dict[int, int] = {}
-    distinct: list[Callable[..., Any]] = []
-    which = array("L")
-    details: dict[int, NodeDetails] = {}
-    for index, node in enumerate(plan.nodes):
-        key = id(node.func)
-        if key not in functions:
-            functions[key] = len(distinct)
-            distinct.append(node.func)
-        which.append(functions[key])
-        if node.tags or node.namespace or node.confirms or node.policy.retries or node.is_generator:
-            details[index] = NodeDetails(
-                node.tags, node.namespace, node.confirms, node.policy.retries, node.is_generator
-            )
+    nodes = plan.nodes
+    functions, which = _distinct(nodes)
     return Program(
         run_id,
         is_async,
-        distinct,
+        functions,
         which,
-        [node.name for node in plan.nodes],
-        [node.declared_inputs for node in plan.nodes],
-        [node.declared_outputs for node in plan.nodes],
-        details,
+        [node.name for node in nodes],
+        [node.declared_inputs for node in nodes],
+        [node.declared_outputs for node in nodes],
+        _details(nodes),
         free,
         datasets,
         store,
         hooks.worker_refs(),
         _log_level(),
         tuple(warnings.filters),
-        _modules(distinct),
-        plan.nodes,
+        _modules(functions),
+        nodes,
         hooks,
     )
+
+
+def _distinct(nodes: Sequence[Node]) -> tuple[list[Callable[..., Any]], array[int]]:
+    """List each function once, and for each node the place of its own in that list."""
+    places: dict[int, int] = {}
+    functions: list[Callable[..., Any]] = []
+    which = array("L")
+    for node in nodes:
+        place = places.setdefault(id(node.func), len(functions))
+        if place == len(functions):
+            functions.append(node.func)
+        which.append(place)
+    return functions, which
+
+
+def _details(nodes: Sequence[Node]) -> dict[int, NodeDetails]:
+    return {
+        index: NodeDetails(node.tags, node.namespace, node.confirms, node.policy.retries, node.is_generator)
+        for index, node in enumerate(nodes)
+        if node.tags or node.namespace or node.confirms or node.policy.retries or node.is_generator
+    }
 
 
 def _modules(functions: Sequence[Callable[..., Any]]) -> tuple[str, ...]:

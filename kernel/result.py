@@ -31,8 +31,8 @@ class Result(Mapping[str, Any]):
         memory: tuple[Catalog, Store] | None = None,
     ) -> None:
         self.report = report
-        self.persistent = tuple(name for name in names if datasets.is_persistent(name))
-        self._names = tuple(names)
+        self._names = {name: datasets.is_persistent(name) for name in names}
+        self.persistent = tuple(name for name, persistent in self._names.items() if persistent)
         self._datasets = datasets
         self._memory = memory
         self._finalizer = weakref.finalize(self, memory[0].close) if memory is not None else None
@@ -40,7 +40,7 @@ class Result(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._names:
             raise KeyError(f"{name!r} is not a free output of this run; there are {', '.join(self._names) or 'none'}")
-        if name in self.persistent:
+        if self._names[name]:
             return access.load(name, self._datasets[name])
         if self._memory is None:
             raise ValueError(f"the result was closed, so the value of {name!r} is gone")
@@ -58,7 +58,7 @@ class Result(Mapping[str, Any]):
 
     def location(self, name: str) -> str | None:
         """Say where a persistent output is, without secrets; None for one in memory."""
-        return self._datasets.describe(name) if name in self.persistent else None
+        return self._datasets.describe(name) if self._names.get(name) else None
 
     def close(self) -> None:
         """Drop the values in memory now; persistent outputs can still be loaded."""

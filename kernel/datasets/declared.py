@@ -48,7 +48,7 @@ class Declared:
         self._read: dict[str, tuple[Recipe | None, bool, list[str]]] = {}
 
     def __contains__(self, name: str) -> bool:
-        return name in self.entries or self._match(name) is not None
+        return name in self.entries or (bool(self._patterns) and self._match(name) is not None)
 
     def read(self, name: str) -> tuple[Recipe | None, bool, list[str]]:
         """Read the entry of a declared name.

@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EndRules", "nothing_left"]
 
-_FOLDERS = {"descriptors": Path("/proc/self/fd"), "shared memory": Path("/dev/shm")}
+_DESCRIPTORS = Path("/proc/self/fd")
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at only
 
 #: What ends by itself may take this long (seconds).
 _PATIENCE_S = 10.0
@@ -38,9 +39,22 @@ here = applies_if(lambda suite: suite.capabilities.reach <= Reach.PROCESS)
 
 
 def _there() -> dict[str, int]:
-    """Count what a run might leave behind, in and around this process."""
-    found = {what: len(list(folder.iterdir())) for what, folder in _FOLDERS.items() if folder.is_dir()}
-    return {**found, "threads": threading.active_count(), "children": len(_children())}
+    """Count what a run might leave behind in and around this process."""
+    found = {"threads": threading.active_count(), "children": len(_children())}
+    return {**found, "descriptors": len(list(_DESCRIPTORS.iterdir()))} if _DESCRIPTORS.is_dir() else found
+
+
+def _segments() -> set[Path]:
+    return set(_SHARED_MEMORY.iterdir()) if _SHARED_MEMORY.is_dir() else set()
+
+
+def _is_in_use(path: Path) -> bool:
+    """Say whether another process has the file open: then it belongs to something that runs beside these tests."""
+    for folder in Path("/proc").glob("[0-9]*/fd"):
+        with suppress(OSError):  # a process that ended meanwhile, or is not ours to look at
+            if any(os.readlink(link) == str(path) for link in folder.iterdir()):  # noqa: PTH115 - a text is compared
+                return True
+    return False
 
 
 def _children() -> list[str]:
@@ -51,10 +65,12 @@ def _children() -> list[str]:
 @contextmanager
 def nothing_left() -> Generator[None]:
     """See that what runs in this block leaves no thread, process, descriptor or segment behind."""
-    before = _there()
+    before, segments = _there(), _segments()
 
     def left() -> dict[str, int]:
-        return {what: number - before[what] for what, number in _there().items() if number > before[what]}
+        found = {what: number - before[what] for what, number in _there().items() if number > before[what]}
+        more = [path for path in _segments() - segments if not _is_in_use(path)]
+        return {**found, "segments": len(more)} if more else found
 
     yield
     until = monotonic() + _PATIENCE_S

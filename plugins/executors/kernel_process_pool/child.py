@@ -26,7 +26,7 @@ def main(number: int, stream: int, slots: int, parent: int) -> NoReturn:
             Server(number, connection, Slots.attach(slots)[number]).serve()
         code = 0
     except BaseException:  # whatever went wrong here has no node to be told to: it goes to the log and the exit code
-        import traceback  # noqa: PLC0415
+        import traceback  # noqa: PLC0415 - seldom needed
 
         traceback.print_exc()
     finally:

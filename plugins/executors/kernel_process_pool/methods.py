@@ -52,7 +52,7 @@ def refuse_unsafe_fork() -> None:
         )
     native = _native_threads()
     if native > 1:
-        import logging  # noqa: PLC0415
+        import logging  # noqa: PLC0415 - seldom needed
 
         logging.getLogger("kernel").info(
             "Workers are started by fork beside %d threads of libraries; if a worker hangs, use 'forkserver'.",

@@ -88,8 +88,7 @@ class Server:
     def _begin_program(self, body: bytes) -> None:
         program: Program = pickle.loads(body)
         _set_up_logging(program.log_level, self._send_record)
-        warnings.filters[:] = program.warning_filters  # type: ignore[index]
-        warnings._filters_mutated()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way to set them all
+        _set_warning_filters(program.warning_filters)
         program.store.open(self._number)
         self._costs = Costs(program.functions)
         self._worker = Worker(program, self._number)
@@ -187,6 +186,16 @@ def _sendable(row: Row) -> Row:
         error.add_note("kernel.note() was given this value; note something that can be pickled")
         return (row[0], (), *row[2:6], 0, capture(error, "hook"), row[8], None, None)
     return row
+
+
+def _set_warning_filters(filters: Sequence[Any]) -> None:
+    """Put the runner's filters in force, the first of them first."""
+    warnings.resetwarnings()
+    for action, message, category, module, line in reversed(filters):
+        patterns = [
+            pattern if isinstance(pattern, str) else pattern.pattern if pattern else "" for pattern in (message, module)
+        ]
+        warnings.filterwarnings(action, patterns[0], category, patterns[1], line)
 
 
 def _set_up_logging(level: int | None, send: Callable[[dict[str, Any]], None]) -> None:
