@@ -135,10 +135,8 @@ class HookError(KernelError):
 
     def __str__(self) -> str:
         source = f" of distribution {self.distribution!r}" if self.distribution else ""
-        return (
-            f"listener {self.listener!r}{source} failed in hook {self.hook!r}: {self.problem}. "
-            f"Run without it: --no-plugin {self.listener}"
-        )
+        remedy = f"Run without it: --no-plugin {self.listener}" if self.distribution else "Mend it, or run without it"
+        return f"listener {self.listener!r}{source} failed in hook {self.hook!r}: {self.problem}. {remedy}"
 
 
 class Interrupted(KeyboardInterrupt):

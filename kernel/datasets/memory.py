@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, ClassVar, Final, get_args
 
+from kernel.copying import copy_value, lock_array, mode_of
 from kernel.datasets.dataset import CopyMode, Dataset
 from kernel.errors import DatasetError
 
-__all__ = ["MemoryDataset", "copied", "inferred_mode"]
+__all__ = ["MemoryDataset"]
 
 
 class _Nothing:
@@ -39,11 +39,11 @@ class MemoryDataset(Dataset):
 
     def load(self) -> Any:
         """Return a copy of the value. Raises `DatasetError` when nothing has been saved."""
-        return copied(self.original(), self.copy_mode)
+        return _copied(self.original(), self.copy_mode)
 
     def save(self, data: Any) -> None:
         """Keep a copy of the value."""
-        self._data = copied(data, self.copy_mode)
+        self._data = _copied(data, self.copy_mode)
 
     def original(self) -> Any:
         """Return the very object that is held. Raises `DatasetError` when nothing has been saved."""
@@ -64,29 +64,8 @@ class MemoryDataset(Dataset):
         return "memory"
 
 
-def inferred_mode(value: Any) -> CopyMode:
-    """Choose how a value is copied: arrays and pandas frames flat, other frames never, all else deeply."""
-    kind = value.__class__
-    home = kind.__module__.partition(".")[0]
-    if home == "numpy" and kind.__name__ == "ndarray":
-        return "deepcopy" if value.dtype.hasobject else "copy"
-    if kind.__name__ == "DataFrame":
-        return "copy" if home == "pandas" else "assign"
-    return "assign" if home == "ibis" else "deepcopy"
-
-
-def copied(value: Any, mode: CopyMode | None) -> Any:
-    """Return the value as a reader gets it.
-
-    `readonly` makes a view that cannot be written of an array; no other type can be made so, and is copied
-    as its type asks.
-    """
-    if mode == "readonly" and type(value).__module__ == "numpy" and hasattr(value, "setflags"):
-        view = value.view()
-        view.setflags(write=False)
-        return view
-    if mode is None or mode == "readonly":
-        mode = inferred_mode(value)
-    if mode == "assign":
-        return value
-    return copy.copy(value) if mode == "copy" else copy.deepcopy(value)
+def _copied(value: Any, mode: CopyMode | None) -> Any:
+    """Return the value as a reader gets it; what cannot be made read-only is copied as its type asks."""
+    if mode == "readonly" and (locked := lock_array(value)) is not None:
+        return locked
+    return copy_value(value, mode_of(value) if mode is None or mode == "readonly" else mode)

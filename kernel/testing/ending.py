@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EndRules", "nothing_left"]
 
 _DESCRIPTORS = Path("/proc/self/fd")
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at only
+_SHARED_MEMORY = Path("/dev/shm")
 
 #: What ends by itself may take this long (seconds).
 _PATIENCE_S = 10.0

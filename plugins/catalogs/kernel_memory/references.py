@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kernel_memory.copying import IMMUTABLE, copy_value, lock_array, mode_of
+from kernel.copying import IMMUTABLE, copy_value, lock_array, mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ class ReferenceStore:
             mode = None
         if last:
             return handle
-        return copy_value(name, handle, mode or mode_of(handle))
+        return copy_value(handle, mode or mode_of(handle), name)
 
     def save(self, name: str, data: Any) -> Handle:
         """Copy the value; raises `DatasetError` when it cannot be copied."""
@@ -53,7 +53,7 @@ class ReferenceStore:
         mode = self._modes.get(name)
         if mode is None or mode == "readonly":
             mode = mode_of(data)
-        kept = copy_value(name, data, mode)
+        kept = copy_value(data, mode, name)
         if self._modes.get(name) == "readonly" and lock_array(kept) is not None:
             kept.flags.writeable = False
         return kept

@@ -33,10 +33,7 @@ class ExcelDataset(FileDataset):
         pd = library("pandas")
         whole = io.BytesIO()  # the writer goes back and forth, which remote files cannot
         args = dict(self.save_args)
-        if isinstance(data, dict):
-            sheets = cast("dict[str, Any]", data)
-        else:
-            sheets = {args.pop("sheet_name", "Sheet1"): data}
+        sheets = cast("dict[str, Any]", data) if isinstance(data, dict) else {args.pop("sheet_name", "Sheet1"): data}
         for sheet in sheets.values():  # a writer that has no sheet to close with leaves its archive open
             if not hasattr(sheet, "to_excel"):
                 raise DatasetError(

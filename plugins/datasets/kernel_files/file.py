@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FileDataset"]
 
 _log = logging.getLogger(__name__)
-_URL = re.compile(
-    r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*)://(?P<rest>.*)", re.DOTALL
-)
+_URL = re.compile(r"(?P<protocol>[A-Za-z][A-Za-z0-9+.-]*(?:::[A-Za-z][A-Za-z0-9+.-]*)*)://(?P<rest>.*)", re.DOTALL)
 #: The password and the query of a URL.
 _URL_SECRETS = re.compile(r"(?<=:)[^/:]+(?=@)|(?<=\?).+", re.DOTALL)
 _LOCAL_PROTOCOLS = frozenset({"file", "local"})

@@ -115,9 +115,7 @@ def _publish(partial: Path, target: Path, *, new: bool) -> None:
         target.hardlink_to(partial)  # unlike a rename, fails when the file is there
     except FileExistsError:
         raise
-    except (
-        OSError
-    ):  # a file system without links: two savers of one version at one instant are not told apart
+    except OSError:  # a file system without links: two savers of one version at one instant are not told apart
         if target.exists():
             raise FileExistsError(target) from None
         partial.replace(target)

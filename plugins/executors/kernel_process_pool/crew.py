@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from kernel.errors import KernelError
+from kernel.failure import rebuild
 from kernel.specs.events import Event, Failure, Log, Outcomes, State, WorkerDown, WorkerUp
 from kernel_process_pool.deaths import Death, in_words
 from kernel_process_pool.launchers import ForkLauncher, Launcher, ServerLauncher
@@ -133,6 +134,9 @@ class Crew:
             return Log(*pickle.loads(body))
         if kind == Kind.BROKEN:
             failure: Failure = pickle.loads(body)
+            error = rebuild(failure, "", link.number).cause
+            if isinstance(error, KernelError):  # a listener's error, for one, says all that is to be said
+                raise error
             raise KernelError(
                 f"worker {link.number} could not take up the run: {failure.type_name}: {failure.message}\n"
                 f"{failure.traceback}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kernel.errors import DatasetError
 
 if TYPE_CHECKING:
-    from kernel.specs.catalog import CopyMode
+    from kernel.datasets.dataset import CopyMode
 
 __all__ = ["IMMUTABLE", "copy_value", "lock_array", "mode_of"]
 
@@ -33,8 +33,8 @@ def mode_of(data: Any) -> CopyMode:
     return "deepcopy"
 
 
-def copy_value(name: str, data: Any, mode: CopyMode) -> Any:
-    """Copy the value of dataset `name`; "assign" and "readonly" give the very object.
+def copy_value(data: Any, mode: CopyMode, name: str = "") -> Any:
+    """Copy a value; "assign" and "readonly" give the very object. `name` is the dataset's, for errors.
 
     Raises `DatasetError` when its type cannot be copied that way.
     """
@@ -45,7 +45,7 @@ def copy_value(name: str, data: Any, mode: CopyMode) -> Any:
             return copy.deepcopy(data)
     except Exception as error:  # user classes raise anything when they are copied
         raise DatasetError(
-            f"{name}: a value of type {type(data).__name__!r} cannot be copied: {type(error).__name__}. "
+            f"{name and f'{name}: '}a value of type {type(data).__name__!r} cannot be copied: {type(error).__name__}. "
             f'Set copy_mode: "assign" for this dataset if no reader changes it, or give it a __deepcopy__.'
         ) from error
     return data
