@@ -113,9 +113,7 @@ def read(dataset):
         return file.read()
 
 
-@pytest.mark.parametrize(
-    ("owner", "call"), [(os, "fsync"), (Path, "replace"), (os, "fchmod"), (local.locks, "hold")]
-)
+@pytest.mark.parametrize(("owner", "call"), [(os, "fsync"), (Path, "replace"), (os, "fchmod"), (local.locks, "hold")])
 def test_a_save_that_fails_at_any_of_its_steps_leaves_the_old_file(tmp_path, monkeypatch, owner, call):
     dataset = TextDataset(tmp_path / "x")
     dataset.save(OLD)

@@ -108,9 +108,7 @@ def test_assigning_wraps_values_and_says_what_is_replaced(caplog):
 
 
 def test_values_of_a_run_are_laid_over_a_copy():
-    datasets = from_config(
-        {"a": {"type": "plain", "filepath": "x"}, "b": {"type": "memory", "copy_mode": "assign"}}
-    )
+    datasets = from_config({"a": {"type": "plain", "filepath": "x"}, "b": {"type": "memory", "copy_mode": "assign"}})
     given = [1]
     run = datasets.with_values({"a": 1, "b": given})
     assert run.value("a") == 1
@@ -201,9 +199,7 @@ def test_errors_start_with_the_name_and_keep_their_cause():
         datasets.load("a")
     with pytest.raises(DatasetError, match=r"^a: cannot be looked for: RuntimeError"):
         datasets.exists("a")
-    with pytest.raises(
-        DatasetError, match=r"^a: cannot be confirmed: TypeError: a Remembered keeps no checkpoint"
-    ):
+    with pytest.raises(DatasetError, match=r"^a: cannot be confirmed: TypeError: a Remembered keeps no checkpoint"):
         access.confirm("a", datasets["a"], None)
 
 
@@ -272,9 +268,7 @@ def test_a_constructor_that_shows_its_secret_is_not_quoted():
 
 def test_a_wrong_option_beside_credentials_is_told_without_them():
     problems = entry_with_secret(user="me").check(["a"])
-    assert problems == [
-        "a: a Remembered does not take its options: got an unexpected keyword argument 'user'"
-    ]
+    assert problems == ["a: a Remembered does not take its options: got an unexpected keyword argument 'user'"]
 
 
 def test_a_missing_section_of_credentials_is_named():
@@ -282,9 +276,7 @@ def test_a_missing_section_of_credentials_is_named():
         {"a": {"type": "remembered", "filepath": "x", "credentials": "other"}},
         credentials={"login": {"key": SECRET}},
     )
-    assert datasets.check(["a"]) == [
-        "a: there are no credentials under the key 'other'; add them, or correct the key"
-    ]
+    assert datasets.check(["a"]) == ["a: there are no credentials under the key 'other'; add them, or correct the key"]
 
 
 def test_an_empty_memory_dataset_cannot_be_loaded():

@@ -80,9 +80,7 @@ def test_what_was_saved_elsewhere_is_loaded(kind, name, data):
     dataset.save(data)
     assert same(pickle.loads(pickle.dumps(dataset)).load(), data)
     assert dataset._files().children(f"memory://elsewhere/{kind.__name__}").count(name) == 1
-    assert not any(
-        "partial" in each for each in dataset._files().children(f"memory://elsewhere/{kind.__name__}")
-    )
+    assert not any("partial" in each for each in dataset._files().children(f"memory://elsewhere/{kind.__name__}"))
 
 
 @EACH
@@ -95,9 +93,7 @@ def test_a_missing_file_is_named(tmp_path, kind, name, data):
 
 def test_every_type_is_found_by_its_name():
     found = {
-        each.name: each.load()
-        for each in entry_points(group="kernel.datasets")
-        if each.dist.name == "kernel-pipelines"
+        each.name: each.load() for each in entry_points(group="kernel.datasets") if each.dist.name == "kernel-pipelines"
     }
     assert found["memory"] is MemoryDataset
     assert {found[name] for name in found if name != "memory"} == {kind for kind, _, _ in CASES}
@@ -166,9 +162,7 @@ def test_text_takes_nothing_else(tmp_path):
 
 def test_a_type_that_names_a_module_is_refused_without_importing_it(tmp_path, monkeypatch):
     plugins = pytest.importorskip("kernel.plugins")
-    (tmp_path / "effectful.py").write_text(
-        "import pathlib; pathlib.Path('effect').touch()\nclass Thing: pass\n"
-    )
+    (tmp_path / "effectful.py").write_text("import pathlib; pathlib.Path('effect').touch()\nclass Thing: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     names = ["effectful.Thing", "effectful:Thing", "effectful", "builtins.print"]
@@ -270,9 +264,7 @@ except DatasetError as error:
 
 
 def test_plain_types_need_no_library_and_the_others_say_what_to_install(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT, tmp_path], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", WITHOUT, tmp_path], capture_output=True, text=True, check=True)
     told = done.stdout.splitlines()
     assert [line.split()[1].rstrip(",") for line in told] == [
         "pandas",
@@ -285,9 +277,7 @@ def test_plain_types_need_no_library_and_the_others_say_what_to_install(tmp_path
 
 
 def test_importing_the_types_imports_no_heavy_library():
-    modules = ", ".join(
-        f"kernel_files.{each}" for each in ("csv_", "excel", "json_", "numpy_", "parquet", "yaml_")
-    )
+    modules = ", ".join(f"kernel_files.{each}" for each in ("csv_", "excel", "json_", "numpy_", "parquet", "yaml_"))
     code = f"import sys, {modules}; print({{'pandas', 'numpy', 'fsspec', 'cloudpickle'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -112,9 +112,7 @@ def test_a_class_is_built_once_and_keeps_its_state_between_calls():
 
 
 def test_a_class_that_needs_arguments_is_refused_with_its_name():
-    with pytest.raises(
-        PluginError, match="listener 'r' is the class Replaces, which cannot be built without"
-    ):
+    with pytest.raises(PluginError, match="listener 'r' is the class Replaces, which cannot be built without"):
         Listener("r", Replaces)
 
 

@@ -69,9 +69,7 @@ def test_only_listeners_with_a_hook_of_workers_travel_and_their_order_stays():
 
 
 def test_a_class_and_a_module_travel_by_name(module):
-    found = refs(
-        Listener("class", module.Counts), Listener("nested", Outer.Inner), Listener("module", module)
-    )
+    found = refs(Listener("class", module.Counts), Listener("nested", Outer.Inner), Listener("module", module))
     nested = f"{__name__}:Outer.Inner"
     assert [ref.target for ref in found] == ["a_listening_module:Counts", nested, "a_listening_module"]
     arrived = Hooks.from_refs(pickle.loads(pickle.dumps(found)))
@@ -130,9 +128,7 @@ def test_a_listener_of_the_main_script_arrives_in_another_process(tmp_path):
         Hooks.from_refs(refs).after_worker_start(worker=3, run_id="r")
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(arrive)], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(arrive)], check=True, capture_output=True, text=True)
     assert done.stdout == "worker 3\n"
 
 

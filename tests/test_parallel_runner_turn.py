@@ -157,8 +157,9 @@ class Looks:
     def before_node_run(self, node, catalog, inputs):
         from kernel import note
 
-        note("keys", list(catalog.keys()))
-        note("values", {name: catalog.load(name) for name in ("file", "x")})
+        names = list(catalog.keys())
+        note("keys", names)
+        note("values", {name: catalog.load(name) for name in names})
         note("there", ["x" in catalog, catalog.exists("x"), "other" in catalog, catalog.exists("other")])
         try:
             catalog.load("other")

@@ -33,9 +33,7 @@ def entry(filepath, **options):
 
 
 def test_placeholders_are_replaced_at_any_depth():
-    datasets = declared(
-        {"{layer}.{name}": entry("data/{layer}/{name}.csv", load_args={"sheets": ["{name}"]})}
-    )
+    datasets = declared({"{layer}.{name}": entry("data/{layer}/{name}.csv", load_args={"sheets": ["{name}"]})})
     dataset = datasets["raw.flights"]
     assert dataset.filepath == "data/raw/flights.csv"
     assert dataset.options == {"load_args": {"sheets": ["flights"]}}
@@ -138,6 +136,4 @@ def test_the_order_of_patterns_does_not_depend_on_the_order_of_entries(texts):
         "{a}_x",
         "{a}_{b}",
         "{all}",
-    ] or [each.text for each in sorted_patterns(texts)] == [
-        each.text for each in sorted_patterns(sorted(texts))
-    ]
+    ] or [each.text for each in sorted_patterns(texts)] == [each.text for each in sorted_patterns(sorted(texts))]

@@ -257,9 +257,7 @@ def test_a_plugin_is_built_from_its_options(installed):
 def test_unknown_and_missing_options_are_named_with_those_that_are_taken(installed):
     installed("works")
     text = refusal(build, load_executor("works"), "executor", "works", {"color": "secret"}, error=ConfigError)
-    assert (
-        "executor 'works' has no option 'color' (did you mean 'colour'?) and needs the option 'depth'" in text
-    )
+    assert "executor 'works' has no option 'color' (did you mean 'colour'?) and needs the option 'depth'" in text
     assert "Its options are depth, colour, path." in text
     assert "secret" not in text
 

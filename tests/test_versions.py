@@ -32,9 +32,7 @@ def test_a_version_is_the_moment_in_utc_and_sorts_as_time_does():
 def test_each_version_is_a_file_in_a_folder_of_its_own(tmp_path):
     declared(tmp_path, save_version="v1").save("model", [1])
     declared(tmp_path, save_version="v2").save("model", [2])
-    assert sorted(
-        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json") if path.is_file()
-    ) == [
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json") if path.is_file()) == [
         "model.json/v1/model.json",
         "model.json/v2/model.json",
     ]

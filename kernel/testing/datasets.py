@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import cloudpickle  # pyright: ignore[reportMissingTypeStubs]
+import cloudpickle  # pyright: ignore[reportMissingTypeStubs] - it has none
 import pytest
 
 from kernel import Datasets, Pipeline, Runner, Version, node

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from kernel_process_pool.deaths import Death, reap
-from kernel_process_pool.lifeline import open_process
+from kernel_process_pool.lifeline import fork, open_process
 from kernel_process_pool.methods import refuse_unsafe_fork
 
 __all__ = ["ForkLauncher", "Launcher", "ServerLauncher"]
@@ -72,7 +72,7 @@ class ForkLauncher:
         sys.stdout.flush()
         sys.stderr.flush()
         gc.freeze()  # what both share now is left out of the worker's collections, which would copy its pages
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             _become_worker(number, stream, slots, runner)
         gc.unfreeze()

@@ -6,8 +6,9 @@ import ctypes
 import os
 import signal
 import sys
+import warnings
 
-__all__ = ["die_with_parent", "open_process"]
+__all__ = ["die_with_parent", "fork", "open_process"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -23,6 +24,13 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the call: the signal will never come
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fork() -> int:
+    """Fork without the warning that Python gives beside threads of libraries: our callers have looked for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def open_process(pid: int) -> int | None:

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from kernel_process_pool.deaths import reap
-from kernel_process_pool.lifeline import open_process
+from kernel_process_pool.lifeline import fork, open_process
 
 __all__ = ["main"]
 
@@ -80,7 +80,7 @@ class _Server:
         if self._boot["method"] == "spawn":
             pid = spawn_worker(number, stream, slots, self._boot)
         else:
-            pid = os.fork()
+            pid = fork()
             if pid == 0:
                 self._become_worker(number, stream, slots)
         os.close(stream)
