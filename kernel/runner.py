@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kernel import defaults
 from kernel.complaints import Complaints
-from kernel.errors import KernelError
+from kernel.errors import ConfigError, NodeError
 from kernel.rules import OnFailure, Rules
 from kernel.sizing import check_workers
 
@@ -118,8 +118,8 @@ class Runner:
                 refuse(complaints, pipeline, datasets, is_async=self.is_async)
             result = life.run(pipeline, datasets, executor, catalog, only_missing_outputs)
             clean = True
-        except KernelError:
-            clean = True  # the loop ended in order, so the workers are idle and can serve the next run
+        except (ConfigError, NodeError):
+            clean = True  # nothing was run, or the loop ended in order: the workers can serve the next run
             raise
         finally:
             if not self._warm or not clean:

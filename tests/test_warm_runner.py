@@ -1,0 +1,75 @@
+"""A runner that is kept warm: it serves run after run, whatever became of the run before."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from kernel import Runner, hookimpl, node, pipeline
+from kernel.errors import HookError, NodeError, ValidationError
+
+
+def who(_: object) -> int:
+    return os.getpid()
+
+
+def nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def fail(_: object) -> None:
+    raise ValueError("on purpose")
+
+
+class Refuses:
+    @hookimpl
+    def on_task_done(self, node):
+        if node.name == "first":
+            raise RuntimeError("enough")
+
+
+EXECUTORS = ["sequential", "threads", "process_pool"]
+ASKING = pipeline([node(who, "x", f"pid{at}", name=f"n{at}") for at in range(4)])
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_runs_of_any_shape_follow_each_other(executor):
+    wide = pipeline([node(nap, "x", f"y{at}", name=f"n{at}") for at in range(20)])
+    with Runner(executor, workers=2) as runner:
+        for steps in (ASKING, wide, ASKING, pipeline([node(nap, "x", "y", name="one")]), wide):
+            with runner.run(steps, {"x": 0}) as result:
+                assert len(result) == len(steps.outputs())
+
+
+def test_workers_are_kept_between_runs():
+    with Runner("process_pool", workers=1) as runner:
+        first = set(dict(runner.run(ASKING, {"x": 0})).values())
+        second = set(dict(runner.run(ASKING, {"x": 0})).values())
+    assert first == second
+    assert os.getpid() not in first
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_failed_or_refused_run_does_not_harm_the_next(executor):
+    failing = pipeline([node(fail, "x", "y", name="f"), *(node(nap, "x", f"z{at}", name=f"n{at}") for at in range(9))])
+    with Runner(executor, workers=2) as runner:
+        for _ in range(3):
+            with pytest.raises(NodeError, match="on purpose"):
+                runner.run(failing, {"x": 0})
+            with pytest.raises(ValidationError):
+                runner.run(failing, {})
+            assert set(runner.run(ASKING, {"x": 0})) == ASKING.outputs()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_listener_that_stops_a_run_in_the_middle_does_not_harm_the_next(executor):
+    steps = pipeline([node(nap, "soon", "a", name="first"), node(nap, "late", "b", name="second")])
+    with Runner(executor, workers=2, hooks=[Refuses()]) as runner:
+        for _ in range(2):
+            with pytest.raises(HookError, match="enough"):
+                runner.run(steps, {"soon": 0.0, "late": 0.3})
+            with runner.run(ASKING, {"x": 0}) as result:
+                assert set(result) == ASKING.outputs()
