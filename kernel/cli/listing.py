@@ -22,8 +22,8 @@ _HEADINGS = ("KIND", "NAME", "DISTRIBUTION", "VERSION", "STATUS")
 
 
 def show(name: str | None, *, check: bool) -> int:
-    """Print what is asked for and return the exit code: 1 when a plugin that was imported is broken."""
-    found = describe(load=check or name is not None)
+    """Print what is asked for, importing every plugin; return the exit code, 1 for a broken one if `check` is asked."""
+    found = describe(load=True)
     if name is not None:
         chosen = [each for each in found if each.name == name]
         if not chosen:
@@ -32,7 +32,7 @@ def show(name: str | None, *, check: bool) -> int:
             _explain(each)
         found = chosen
     else:
-        _table(found, checked=check)
+        _table(found)
     broken = [each for each in found if each.status.startswith("broken")]
     for each in broken:
         _say_broken(each)
@@ -46,11 +46,10 @@ def _unknown(name: str, found: Sequence[PluginInfo]) -> int:
     return _USAGE
 
 
-def _table(found: Sequence[PluginInfo], *, checked: bool) -> None:
+def _table(found: Sequence[PluginInfo]) -> None:
     rows: list[tuple[str, ...]] = [_HEADINGS]
     for each in found:
         status = each.status.partition(":")[0]
-        status = "" if status == "ok" and not checked else status
         rows.append(tuple(map(escaped, (each.kind, each.name, each.distribution, each.version, status))))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

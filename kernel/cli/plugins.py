@@ -9,9 +9,9 @@ __all__ = ["command"]
 
 @click.command("plugins")
 @click.argument("name", required=False)
-@click.option("--check", is_flag=True, help="Import each plugin; the exit code is 1 if any is broken.")
+@click.option("--check", is_flag=True, help="Exit with 1 if any plugin is broken.")
 def command(name: str | None, check: bool) -> int:
-    """List the installed plugins, or explain those called NAME."""
+    """Import and list the installed plugins, or explain those called NAME."""
     from kernel.cli.listing import show  # noqa: PLC0415 - `kernel --help` must not look for plugins
 
     return show(name, check=check)
