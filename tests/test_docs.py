@@ -196,7 +196,9 @@ def parse(words):
     """Parse the words of a `kernel` command without running it; raises click's error for what is wrong."""
     try:
         with command_line.make_context("kernel", list(words)) as context:
-            rest = [*context._protected_args, *context.args]
+            # click 8.2 took the plain name away from what is between a group and its command.
+            between = context._protected_args if hasattr(context, "_protected_args") else context.protected_args
+            rest = [*between, *context.args]
             name, command, arguments = command_line.resolve_command(context, rest)
             command.make_context(name, arguments, parent=context)
     except click.exceptions.Exit:
