@@ -22,6 +22,7 @@ def main(number: int, stream: int, slots: int, parent: int) -> NoReturn:
         os.setpgid(0, 0)  # what nodes start belongs to this group and is ended with it
         die_with_parent(parent)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        _seed_anew()
         with socket.socket(fileno=stream) as connection:
             Server(number, connection, Slots.attach(slots)[number]).serve()
         code = 0
@@ -32,6 +33,16 @@ def main(number: int, stream: int, slots: int, parent: int) -> NoReturn:
     finally:
         _flush_and_exit(code)
     raise AssertionError
+
+
+def _seed_anew() -> None:
+    """Give NumPy's global generator a seed of its own; a fork copies it, so siblings would draw the same numbers.
+
+    Python's `random` does so by itself.
+    """
+    generator = sys.modules.get("numpy.random")
+    if generator is not None:
+        generator.seed()
 
 
 def _flush_and_exit(code: int) -> NoReturn:

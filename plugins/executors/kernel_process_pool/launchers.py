@@ -126,6 +126,8 @@ def _become_worker(number: int, stream: socket.socket, slots: int, runner: int) 
         signal.signal(number_, signal.SIG_DFL)
     keep = {0, 1, 2, stream.fileno(), slots}
     _close_inherited_streams(keep)
+    sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - what the user types is for the runner
+    os.dup2(sys.stdin.fileno(), 0)
     child.main(number, stream.detach(), os.dup(slots), runner)
 
 
