@@ -57,7 +57,10 @@ def register(listeners: Sequence[Listener]) -> pluggy.PluginManager:
     registry = _Registry(hookspec.project_name)
     for spec in _SPECS:
         registry.add_hookspecs(spec)
-    if problems := [problem for listener in listeners for problem in _misfits(listener)]:
+    problems: list[str] = []
+    for listener in listeners:  # a comprehension would be a frame of its own on some Pythons, and warnings count frames
+        problems += _misfits(listener)
+    if problems:
         raise PluginError("\n".join(problems))
     for position, listener in enumerate(listeners):
         try:
@@ -82,7 +85,7 @@ def _misfits(listener: Listener) -> Iterator[str]:
     marks = _marks(listener.plugin)
     if not marks:
         message = f"{listener} listens to no hook: mark its methods with @kernel.hookimpl"
-        warnings.warn(message, UserWarning, stacklevel=5)  # at who built the Hooks
+        warnings.warn(message, UserWarning, stacklevel=4)  # at who built the Hooks
     for attribute, options in marks.items():
         name = options.get("specname") or attribute
         if name in HOOKS:
