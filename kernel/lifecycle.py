@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from kernel.datasets import Datasets
-from kernel.errors import Interrupted, NodeError
+from kernel.errors import ConfigError, Interrupted, NodeError
 from kernel.loop import Loop
 from kernel.pipelines import Pipeline
 from kernel.program import make_program
@@ -177,6 +177,8 @@ def refuse(
 
 def _datasets(given: Datasets | Mapping[str, Any] | None) -> Datasets:
     """Return the datasets of one run: what is added or resolved for it is not seen by the next."""
+    if given is not None and not isinstance(given, (Datasets, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
+        raise ConfigError(f"datasets are a mapping of names to values, not a {type(given).__name__}")
     return (given if isinstance(given, Datasets) else Datasets(given)).with_values({})
 
 

@@ -61,6 +61,7 @@ class Loop:
     _tells: bool = field(init=False)
     _ended: int = 0
     _starts: dict[int, int] = field(factory=dict[int, int])
+    _deaths: dict[int, int] = field(factory=dict[int, int])
     _down: dict[int, WorkerDown] = field(factory=dict[int, WorkerDown])
 
     def __attrs_post_init__(self) -> None:
@@ -239,34 +240,34 @@ class Loop:
             self.hooks.on_worker_lost(worker=event.worker, node=node, error=self._loss(event, node))
 
     def _loss(self, event: WorkerDown, node: Node | None) -> WorkerLost:
-        starts = self._starts.get(event.index, 0) + 1 if event.index is not None else 0
-        return WorkerLost(node.name if node else "", event.pid, event.how, starts, event.worker)
+        deaths = self._deaths.get(event.index, 0) + 1 if event.index is not None else 0
+        return WorkerLost(node.name if node else "", event.pid, event.how, deaths, event.worker)
 
     def _lost(self, index: int, outcome: Outcome) -> None:
         """Run a lost node again, or fail it. One that was not running when its worker died is never to blame."""
         worker = outcome.batch.worker
         down = self._down.get(worker) or WorkerDown(worker, 0, "an unknown cause", index)
+        self._starts[index] = self._starts.get(index, 0) + 1
         if down.index != index:
-            self._starts[index] = self._starts.get(index, 0) + 1
             self.schedule.returned((index,))
             return
         node = self.plan.nodes[index]
         error = self._loss(down, node)
-        self._starts[index] = starts = self._starts.get(index, 0) + 1
-        if self._runs_again(node, starts, error):
+        self._deaths[index] = deaths = self._deaths.get(index, 0) + 1
+        if self._runs_again(node, deaths, error):
             self.schedule.returned((index,))
         else:
             self._fail(index, error)
 
-    def _runs_again(self, node: Node, starts: int, error: WorkerLost) -> bool:
+    def _runs_again(self, node: Node, deaths: int, error: WorkerLost) -> bool:
         if self.executor.capabilities.recovers or self.schedule.stopped:
             return False
         if self.hooks.retry_lost_node is not None:
-            said: bool | None = self.hooks.retry_lost_node(node=node, attempt=starts, error=error)
+            said: bool | None = self.hooks.retry_lost_node(node=node, attempt=deaths, error=error)
             if said is not None:
                 return said
         allowed = node.policy.death_retries
-        return starts <= (self.rules.death_retries if allowed is None else allowed)
+        return deaths <= (self.rules.death_retries if allowed is None else allowed)
 
     def _log_done(self, batch: Outcomes) -> None:
         for outcome in batch:

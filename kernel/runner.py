@@ -105,6 +105,9 @@ class Runner:
         Raises ValidationError before anything ran, NodeError (or its kind WorkerLost) when a node failed, Interrupted
         when a signal ended the run. Errors of nodes carry `node`, `cause` and `resume`.
         """
+        if not hasattr(pipeline, "plan"):
+            kind = type(pipeline).__name__
+            raise ConfigError(f"a Pipeline is what runs, not a {kind}: put the nodes into pipeline([...])")
         from kernel.lifecycle import Lifecycle, refuse  # noqa: PLC0415 - what a run needs is loaded when one starts
 
         life = Lifecycle(self._hooks(), self._rules, run_params or {}, run_id, self.workers, is_async=self.is_async)

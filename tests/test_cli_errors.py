@@ -294,3 +294,8 @@ def test_an_error_that_should_not_happen_is_told_with_its_traceback_once(capsys)
 )
 def test_characters_that_steer_a_terminal_are_escaped(text, shown):
     assert escaped(text) == shown
+
+
+def test_the_command_to_resume_works_after_a_double_dash(flow):
+    done = run(flow, "-p", "evaluate", "--", "flow.py")
+    assert done.stderr.splitlines()[-1].endswith('kernel run -p evaluate --from-nodes "load" -- flow.py')

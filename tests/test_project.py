@@ -231,7 +231,7 @@ def test_a_project_registers_dataset_types_of_its_own(tmp_path):
     datasets = read(folder).datasets
     assert datasets.load("raw") == 42
     assert "is no subclass of kernel.Dataset" in datasets.check(["bad"])[0]
-    assert "this project registers answer, broken" in datasets.check(["missing"])[0]
+    assert "This project registers answer, broken" in datasets.check(["missing"])[0]
 
 
 def test_credentials_reach_the_dataset_and_stay_out_of_messages(tmp_path):

@@ -153,7 +153,8 @@ def _others(error: NodeError) -> Iterator[str]:
 
 
 def _what(error: NodeError) -> str:
-    return f"{error.error_type}: {error.error_text}".splitlines()[0]
+    kind = error.error_type.removeprefix("kernel.errors.")
+    return f"{kind}: {error.error_text}".splitlines()[0] if error.error_text else kind
 
 
 def resume_command(command: Sequence[str], nodes: Sequence[str]) -> str:
@@ -168,4 +169,6 @@ def resume_command(command: Sequence[str], nodes: Sequence[str]) -> str:
         skip = not skip and word == "--from-nodes"
     names = ",".join(nodes)
     quoted = shlex.quote(names)
-    return f"{shlex.join(words)} --from-nodes " + (f'"{names}"' if quoted == names else quoted)
+    option = "--from-nodes " + (f'"{names}"' if quoted == names else quoted)
+    at = words.index("--") if "--" in words else len(words)  # what comes after it are no options
+    return " ".join(part for part in (shlex.join(words[:at]), option, shlex.join(words[at:])) if part)

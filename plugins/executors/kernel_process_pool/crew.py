@@ -51,6 +51,7 @@ class Crew:
         self._program = b""
         self._limit = size
         self._false_starts = 0
+        self._closing = False
 
     # -- workers --------------------------------------------------------------------------------------------------
 
@@ -59,6 +60,7 @@ class Crew:
         self._program, self._limit = program, workers
         self.resume()
         for link in self.active():
+            link.ready = False
             link.send(Kind.PROGRAM, program)
 
     def resume(self) -> None:
@@ -81,7 +83,11 @@ class Crew:
     def _start(self, number: int) -> None:
         ours, theirs = socket.socketpair()
         link = WorkerLink(number, ours, self._slots[number])
-        self._launcher.start(number, theirs, self._slots.fd)
+        try:
+            self._launcher.start(number, theirs, self._slots.fd)
+        except BaseException:
+            ours.close()
+            raise
         self.links[number] = link
         self._selector.register(ours, selectors.EVENT_READ, link)
         for fd in self._launcher.descriptors():
@@ -162,7 +168,7 @@ class Crew:
         events.append(WorkerDown(link.number, death.pid, how, running.index if running else None, planned))
         if running is not None:
             events.append(_outcome_of_running(link, running))
-        elif not fate.unreported:
+        elif not (planned or self._closing or link.slot.done):
             self._count_false_start(how)
         events += _without_result(link.number, fate.unreported, State.LOST)
         events += _without_result(link.number, fate.unstarted, State.CANCELLED)
@@ -212,6 +218,7 @@ class Crew:
 
     def close(self, *, cancel: bool) -> None:
         """End all workers, with `cancel` at once; return when they are gone."""
+        self._closing = True
         for link in self.links.values():
             if cancel:
                 self._launcher.kill(link.number, signal.SIGKILL)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from kernel.errors import KernelError
 from kernel_process_pool.deaths import Death, reap
 from kernel_process_pool.lifeline import fork, open_process
 from kernel_process_pool.methods import refuse_unsafe_fork
@@ -161,7 +162,7 @@ class ServerLauncher:
             "python": [sys.executable, *_flags(), "-P"],
         }
         self._pids: dict[int, int] = {}
-        self._pending: list[Death] = []
+        self._asked: set[int] = set()
         self._rest = b""
         ours, theirs = socket.socketpair()
         self._control = ours
@@ -179,9 +180,11 @@ class ServerLauncher:
         """Ask for a worker; see `Launcher.start`."""
         try:
             socket.send_fds(self._control, [json.dumps(number).encode() + b"\n"], [stream.fileno(), slots])
-        except OSError:  # the server is gone: the worker never came to be
-            self._pending.append(Death(number, 0, None))
-        stream.close()
+            self._asked.add(number)
+        except OSError as error:
+            raise KernelError("the process that makes workers has ended (was it killed?); run again") from error
+        finally:
+            stream.close()
 
     def descriptors(self) -> Sequence[int]:
         """See `Launcher.descriptors`."""
@@ -195,19 +198,21 @@ class ServerLauncher:
             data = b""
         if not data:
             self._control.close()
-            deaths = [Death(number, pid, None) for number, pid in self._pids.items()]
+            deaths = [Death(number, self._pids.get(number, 0), None) for number in sorted(self._asked)]
+            self._asked.clear()
             self._pids.clear()
             return deaths
         *lines, self._rest = (self._rest + data).split(b"\n")
-        deaths, self._pending = self._pending, []
+        ended: list[Death] = []
         for line in lines:
             kind, number, pid, *code = json.loads(line)
             if kind == "started":
                 self._pids[number] = pid
             else:
                 self._pids.pop(number, None)
-                deaths.append(Death(number, pid, code[0]))
-        return deaths
+                self._asked.discard(number)
+                ended.append(Death(number, pid, code[0]))
+        return ended
 
     def pid(self, number: int) -> int | None:
         """See `Launcher.pid`."""

@@ -49,7 +49,6 @@ class Server:
 
     def serve(self) -> None:
         """Take and run turns until the runner says that it is over, or is gone."""
-        self._send(Kind.READY, b"")
         while not self._over:
             piece = self._receive()
             if not piece:
@@ -93,6 +92,7 @@ class Server:
         self._costs = Costs(program.functions)
         self._worker = Worker(program, self._number)
         self._worker.start()
+        self._send(Kind.READY, b"")
 
     def _end_program(self) -> None:
         worker, self._worker = self._worker, None

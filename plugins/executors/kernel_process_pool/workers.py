@@ -123,7 +123,8 @@ class WorkerLink:
     def settle(self, batch: Outcomes) -> list[Turn]:
         """Take the turns of a batch of outcomes off what is with the worker; return them."""
         turns = [self.sent.popleft().turn for _ in batch.index]
-        self.deadline = None
+        if self.ended_for is None:  # else the worker is on its way out, and the deadline says when it has to be gone
+            self.deadline = None
         return turns
 
     def fate(self) -> Fate:
@@ -131,5 +132,7 @@ class WorkerLink:
         started, done = self.slot.started, self.slot.done
         unreported = [sent.turn for sent in self.sent if sent.count <= done]
         running = next((sent.turn for sent in self.sent if done < sent.count == started), None)
+        if running is None and unreported:
+            running = unreported.pop()  # it had run, but its worker did not live to tell
         unstarted = [sent.turn for sent in self.sent if sent.count > max(started, done)]
         return Fate(unreported, running, unstarted)

@@ -110,4 +110,4 @@ class DatasetTypes:
         except PluginError as error:
             if not self.own:
                 raise
-            raise PluginError(f"{error}; this project registers {', '.join(sorted(self.own))}") from error
+            raise PluginError(f"{error} This project registers {', '.join(sorted(self.own))}.") from error

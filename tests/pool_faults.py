@@ -1,0 +1,60 @@
+"""Node functions that do to their worker what should not be done to one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import kernel
+
+
+def first(folder: str, name: str) -> bool:
+    """Say whether this is the first call for this name."""
+    try:
+        (Path(folder) / name).mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def kill_the_server_once(folder: str) -> int:
+    if first(folder, "server"):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(30)
+    return 1
+
+
+class Deadly:
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_while_reporting(folder: str) -> int:
+    (Path(folder) / f"start-{time.monotonic_ns()}").touch()
+    kernel.note("deadly", Deadly())
+    return 1
+
+
+def outlive_its_limit(_: object) -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    until = time.monotonic() + 0.8
+    while time.monotonic() < until:
+        time.sleep(0.02)
+    return 1
+
+
+def die_once(which: str, folder: str, _: object) -> str:
+    if which.startswith("x") and first(folder, which):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return which
+
+
+def process(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def one_more(number: int) -> int:
+    return number + 1
