@@ -56,7 +56,9 @@ class Progress:
         size = f"  {_size(report.bytes)}" if report.bytes else ""
         again = f"  attempt {report.attempt}" if report.attempt > 1 else ""
         name = escaped(node.name).ljust(self._column)
-        say(f" {word:<6} {name}  {seconds:7.2f}s  w{report.worker}{size}{again}")
+        # Of a node that was stopped, or whose worker died, nobody knows how long it ran.
+        took = f"{seconds:7.2f}s" if report.end else f"{'-':>8}"
+        say(f" {word:<6} {name}  {took}  w{report.worker}{size}{again}")
 
     @hookimpl
     def on_worker_lost(self, worker: int, node: Node | None, error: BaseException) -> None:
