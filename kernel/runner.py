@@ -105,9 +105,7 @@ class Runner:
         Raises ValidationError before anything ran, NodeError (or its kind WorkerLost) when a node failed, Interrupted
         when a signal ended the run. Errors of nodes carry `node`, `cause` and `resume`.
         """
-        if not hasattr(pipeline, "plan"):
-            kind = type(pipeline).__name__
-            raise ConfigError(f"a Pipeline is what runs, not a {kind}: put the nodes into pipeline([...])")
+        _check_pipeline(pipeline)
         from kernel.lifecycle import Lifecycle, refuse  # noqa: PLC0415 - what a run needs is loaded when one starts
 
         life = Lifecycle(self._hooks(), self._rules, run_params or {}, run_id, self.workers, is_async=self.is_async)
@@ -161,6 +159,12 @@ class Runner:
 def _name_of_plugin(given: str | Callable[..., Any]) -> str:
     """Return the name of a plugin, or of a factory that was given in its place."""
     return given if isinstance(given, str) else str(getattr(given, "__name__", type(given).__name__))
+
+
+def _check_pipeline(pipeline: object) -> None:
+    if not hasattr(pipeline, "plan"):
+        kind = type(pipeline).__name__
+        raise ConfigError(f"a Pipeline is what runs, not a {kind}: put the nodes into pipeline([...])")
 
 
 def _name_of(listener: object) -> str:

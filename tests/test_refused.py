@@ -125,3 +125,16 @@ def test_the_command_tells_faults_of_files_pipeline_parameters_and_plugins_at_on
     for part in ("catalog.yml, line 2", "parameters.yml", "two -> one", "Did you mean 'threads'"):
         assert part in done.stderr
     assert len(done.stderr.splitlines()) <= 20
+
+
+@pytest.mark.parametrize(
+    ("steps", "values", "part"),
+    [
+        ([node(touch, "path", "touched")], {"path": "x"}, "pipeline([...])"),
+        (pipeline([node(touch, "path", "touched")]), ["x"], "a mapping of names to values"),
+    ],
+)
+def test_what_is_no_pipeline_or_no_mapping_is_told_in_words(steps, values, part):
+    with pytest.raises(ConfigError) as caught:
+        run(steps, values)
+    assert part in str(caught.value)
