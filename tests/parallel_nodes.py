@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -40,8 +41,11 @@ def records(path):
 
 def children(pid=None):
     """List the pids of the processes that this one, or process `pid`, has started and not collected."""
-    tasks = Path(f"/proc/{pid or os.getpid()}/task")
-    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+    found = []
+    for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 # -- functions --------------------------------------------------------------------------------------------------------

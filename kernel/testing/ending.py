@@ -58,8 +58,11 @@ def _is_in_use(path: Path) -> bool:
 
 
 def _children() -> list[str]:
-    lists = Path("/proc/self/task").glob("*/children")
-    return [pid for each in lists for pid in each.read_text().split()]
+    found: list[str] = []
+    for each in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # a thread that ended meanwhile
+            found += each.read_text().split()
+    return found
 
 
 @contextmanager
