@@ -54,6 +54,9 @@ class Worker:
         self._nodes: dict[int, Node] = dict(enumerate(program.nodes or ()))
         self._datasets: dict[str, Dataset] = {}
         self._pool = _thread_pool() if program.is_async else None
+        #: Called at once when a turn has failed for good, before anything is made of its error: whoever runs turns
+        #: beside this one may want to start nothing more.
+        self.on_failure: Callable[[], None] | None = None
 
     def start(self) -> None:
         """Tell listeners that this worker is ready."""
@@ -73,7 +76,7 @@ class Worker:
         if not details.retries:
             return self._attempt(index, handles, last, attempt, details)
         for left in range(details.retries, 0, -1):
-            row = self._attempt(index, handles, 0, attempt, details)
+            row = self._attempt(index, handles, 0, attempt, details, final=False)
             failure = row[7]
             if failure is None or failure.place == "hook" or failure.type_name in _NOT_RETRIED:
                 return row
@@ -82,7 +85,16 @@ class Worker:
                 break
         return self._attempt(index, handles, last, attempt, details)
 
-    def _attempt(self, index: int, handles: Sequence[Any], last: int, attempt: int, details: NodeDetails) -> Row:
+    def _attempt(
+        self,
+        index: int,
+        handles: Sequence[Any],
+        last: int,
+        attempt: int,
+        details: NodeDetails,
+        *,
+        final: bool = True,
+    ) -> Row:
         notes: dict[str, Any] = {}
         token = _notes.set(notes)
         turn = Turn(self, index, details)
@@ -103,24 +115,12 @@ class Worker:
             if self.written_elsewhere:
                 turn.drop_cached()
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
-            loaded_inputs = dict(zip(turn.inputs, values, strict=True)) if values is not None else None
-            failure = capture(error, "hook" if isinstance(error, HookError) else turn.place, loaded_inputs)
-            turn.drop_saved()
+            if final and self.on_failure is not None:
+                self.on_failure()
+            failure = _failure(error, turn, values)
             handles, size = (), 0
         _notes.reset(token)
-        return (
-            index,
-            handles,
-            start,
-            loaded,
-            ran,
-            clock(),
-            size,
-            failure,
-            attempt,
-            notes or None,
-            turn.tokens,
-        )
+        return index, handles, start, loaded, ran, clock(), size, failure, attempt, notes or None, turn.tokens
 
     def node(self, index: int) -> Node:
         """Return the node for listeners; built from the program's columns when first asked for."""
@@ -147,6 +147,13 @@ class Worker:
         for future in futures:
             future.exception()
         return [future.result() for future in futures]
+
+
+def _failure(error: BaseException, turn: Turn, values: Sequence[Any] | None) -> Failure:
+    inputs = dict(zip(turn.inputs, values, strict=True)) if values is not None else None
+    failure = capture(error, "hook" if isinstance(error, HookError) else turn.place, inputs)
+    turn.drop_saved()
+    return failure
 
 
 def _handed_on(program: Program) -> frozenset[str]:

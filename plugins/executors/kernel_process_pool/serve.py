@@ -91,6 +91,7 @@ class Server:
         program.store.open(self._number)
         self._costs = Costs(program.functions)
         self._worker = Worker(program, self._number)
+        self._worker.on_failure = self._slot.set_hold
         self._worker.start()
         self._send(Kind.READY, b"")
 

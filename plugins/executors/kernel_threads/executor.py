@@ -49,6 +49,7 @@ class ThreadsExecutor:
         self._jobs, self._results = SimpleQueue(), SimpleQueue()
         self._gate.set()
         self._worker = worker = Worker(program)
+        worker.on_failure = self._gate.clear
         worker.start()
         self._threads = [
             threading.Thread(
