@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,13 @@ from attrs import field, frozen
 
 from benchmarks import functions
 
+#: Nodes in a layer of a layered graph.
+LAYER = 100
+
 
 @frozen
 class Step:
-    """One call: its output is named after its position; inputs are positions of earlier steps, or constants."""
+    """One call: its output is named after its position; constants come before the inputs, which are earlier steps."""
 
     function: Callable[..., Any]
     inputs: tuple[int, ...] = ()
@@ -21,12 +25,16 @@ class Step:
 
 @frozen
 class Graph:
-    """Steps in an order in which they can run, and the number that the last values have to add up to."""
+    """Steps in an order in which they can run, and the number that the last values have to add up to.
 
-    title: str
+    `expected` of None: whatever the contender's first run gives. `large` values are dropped after their last reader by
+    those who have to do so by hand. `declared` is how many outputs have an entry in the catalog, where there are any.
+    """
+
     steps: tuple[Step, ...]
-    expected: float
-    repetitions: int
+    expected: float | None
+    large: bool = False
+    declared: int = 0
     ends: tuple[int, ...] = field(init=False)
 
     @ends.default
@@ -34,29 +42,42 @@ class Graph:
         read = {position for step in self.steps for position in step.inputs}
         return tuple(position for position in range(len(self.steps)) if position not in read)
 
-
-def independent(count, repetitions):
-    steps = (Step(functions.one),) * count
-    return Graph(f"{count:,} no-op nodes", steps, count, repetitions)
-
-
-def chain(length, repetitions):
-    steps = (Step(functions.one), *(Step(functions.add_one, (at,)) for at in range(length - 1)))
-    return Graph(f"chain of {length} nodes", steps, length, repetitions)
+    def last_readers(self):
+        """Return, for each step, the inputs that nobody reads after it."""
+        last = {read: position for position, step in enumerate(self.steps) for read in step.inputs}
+        dropped = [[] for _ in self.steps]
+        for read, position in last.items():
+            dropped[position].append(read)
+        return dropped
 
 
-def array(megabytes, readers, repetitions):
-    items = megabytes * 2**20 // 8
-    steps = (
-        Step(functions.make_array, constants=(megabytes,)),
-        *(Step(functions.total, (0,)) for _ in range(readers)),
-        Step(functions.join, tuple(range(1, readers + 1))),
+def independent(count):
+    return Graph((Step(functions.one),) * count, count)
+
+
+def chain(length):
+    return Graph((Step(functions.one), *(Step(functions.add_one, (at,)) for at in range(length - 1))), length)
+
+
+def layered(count, *, declared=0):
+    """Each node reads two random ones of the layer before its own."""
+    chance = random.Random(count)
+    steps = []
+    for position in range(count):
+        start = (position // LAYER - 1) * LAYER
+        if start < 0:
+            steps.append(Step(functions.one))
+        else:
+            read = start + chance.randrange(LAYER), start + chance.randrange(LAYER)
+            steps.append(Step(functions.left_of, read))
+    graph = Graph(tuple(steps), None, declared=declared)
+    return Graph(graph.steps, len(graph.ends), declared=declared)
+
+
+def fan(source, reader, readers, join, expected):
+    """One source, read by many, whose values are joined."""
+    return Graph(
+        (source, *(reader,) * readers, Step(join, tuple(range(1, readers + 1)))),
+        expected,
+        large=True,
     )
-    title = f"{megabytes} MB array, {readers} readers, one join"
-    return Graph(title, steps, readers * (items - 1) * items / 2, repetitions)
-
-
-def all_graphs(*, quick):
-    if quick:
-        return [independent(200, 3), independent(1_000, 3), chain(100, 3), array(32, 8, 3)]
-    return [independent(1_000, 9), independent(10_000, 3), chain(500, 5), array(256, 8, 3)]

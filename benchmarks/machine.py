@@ -1,11 +1,16 @@
-"""What it was measured on."""
+"""What it was measured on, and with what."""
 
 from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+DISTRIBUTIONS = (
+    *("kernel-pipelines", "attrs", "pluggy", "numpy", "pandas", "pyarrow"),
+    *("joblib", "loky", "dask", "distributed", "ray", "kedro"),
+)
 
 
 def describe():
@@ -14,9 +19,16 @@ def describe():
         "cores": len(os.sched_getaffinity(0)),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        **{name: version(name) for name in ("kernel-pipelines", "joblib", "numpy", "attrs", "pluggy")},
+        **{name: found for name in DISTRIBUTIONS if (found := installed(name))},
         "load before": round(os.getloadavg()[0], 2),
     }
+
+
+def installed(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def cpu_model():

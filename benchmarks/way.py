@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from attrs import frozen
 
 
-def nothing():
-    """Leave everything as it is."""
-
-
 @frozen
 class Way:
-    """`run` is what is timed and returns the values that nobody reads, by position; `prepare` comes before, untimed."""
+    """`run` is what is timed, and returns the values that nobody reads, by position."""
 
-    run: Callable[[], Mapping[int, float]]
-    prepare: Callable[[], object] = nothing
+    run: Callable[[], Mapping[int, Any]]

@@ -17,9 +17,10 @@ from kernel.specs.events import Failure
 __all__ = ["capture", "rebuild"]
 
 #: How many exceptions of a chain of causes are shown, and how many frames and characters of each: a chain of hundreds
-#: of long causes would otherwise take minutes to format and pages to read.
+#: of long causes would otherwise take minutes to format and pages to read. Of the frames the first are the way into the
+#: user's code and the last are where it failed; an endless recursion lies between.
 MOST_CAUSES = 8
-MOST_FRAMES = 40
+FIRST_FRAMES, LAST_FRAMES = 10, 30
 MOST_CHARACTERS = 8_000
 #: A pickled exception above this many bytes stays behind; its text crosses all the same.
 MOST_BYTES = 1 << 20
@@ -57,7 +58,7 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
         text = f"(its message could not be made: {type(second).__name__})"
-    return _cut(text)
+    return _cut(text, " ")
 
 
 def _text(error: BaseException) -> str:
@@ -77,12 +78,22 @@ def _text(error: BaseException) -> str:
 
 def _one(error: BaseException) -> str:
     try:
-        frames = traceback.format_list(traceback.extract_tb(_user_frames(error.__traceback__), limit=-MOST_FRAMES))
+        frames = _frames(_user_frames(error.__traceback__))
         notes = "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
     except Exception as second:  # source files may be gone or unreadable: the type and message still cross
         frames, notes = [f"  (no traceback: {type(second).__name__})\n"], ""
     head = "Traceback (most recent call last):\n" if frames else ""
     return f"{head}{_cut(''.join(frames))}{_type_name(error)}: {_message(error)}\n{notes}"
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    """Format the frames; of many, the first and the last."""
+    left_out = sum(1 for _ in traceback.walk_tb(trace)) - FIRST_FRAMES - LAST_FRAMES
+    if left_out <= 0:
+        return traceback.format_list(traceback.extract_tb(trace))
+    first = traceback.format_list(traceback.extract_tb(trace, limit=FIRST_FRAMES))
+    last = traceback.format_list(traceback.extract_tb(trace, limit=-LAST_FRAMES))
+    return [*first, f"  [... {left_out} frames left out ...]\n", *last]
 
 
 def _user_frames(trace: TracebackType | None) -> TracebackType | None:
@@ -93,11 +104,12 @@ def _user_frames(trace: TracebackType | None) -> TracebackType | None:
     return rest if rest is not None else trace
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, between: str = "\n") -> str:
+    """Leave out the middle of a text that is too long; a message that was one line stays one."""
     if len(text) <= MOST_CHARACTERS:
         return text
     half = MOST_CHARACTERS // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+    return f"{text[:half]}{between}[... {len(text) - 2 * half} characters left out ...]{between}{text[-half:]}"
 
 
 def _pickled(error: BaseException) -> bytes | None:

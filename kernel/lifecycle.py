@@ -40,7 +40,7 @@ def _new_run_id() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H.%M.%S.%f")[:-3] + "Z"
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Lifecycle:
     """One run with its listeners, its rules and what listeners are told of it."""
 
@@ -93,7 +93,7 @@ class Lifecycle:
 
     def _run(self, pipeline: Pipeline, datasets: Datasets, executor: Executor, catalog: Catalog) -> Result:
         plan = pipeline.plan
-        report = RunReport([node.name for node in plan.nodes], self.run_id)
+        report = RunReport(plan.node_names, self.run_id)
         datasets.pin(plan.free_inputs)
         persistent = _persistent(pipeline, datasets)
         validate(pipeline, datasets, persistent, executor, catalog, self.hooks, is_async=self.is_async)
@@ -101,15 +101,16 @@ class Lifecycle:
             catalog.close()
             return Result((), datasets, report)
         store = self._start(pipeline, datasets, persistent, executor, catalog, report)
-        loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, self.rules)
+        modes = frozenset(_copy_modes(pipeline, datasets))
+        loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, self.rules, modes)
         try:
             loop.run()
         except (NodeError, Interrupted) as error:
             error.resume = resume_from(plan, loop.done_nodes(), persistent.__contains__)
             _suggest_resuming(len(plan.nodes) - len(loop.done_nodes()), error.resume)
             raise
-        catalog.settle(name for name in plan.free_outputs if name not in persistent)
-        return Result(plan.free_outputs, datasets, report, (catalog, store))
+        catalog.settle([name for name in plan.free_outputs if name not in persistent])
+        return Result(plan.free_outputs, datasets, report, (catalog, store), persistent)
 
     def _start(
         self,
@@ -123,11 +124,7 @@ class Lifecycle:
         """Open the catalog, put the values there that exist before the run, start the workers."""
         plan = pipeline.plan
         workers = pool_size(self._useful(pipeline), self.workers)
-        in_memory = sorted((plan.load_counts.keys() | plan.made.keys()) - persistent)
-        modes: dict[str, CopyMode] = {
-            name: mode for name in in_memory if (mode := datasets.copy_mode(name)) is not None
-        }
-        store = catalog.open(modes, executor.capabilities.reach, workers)
+        store = catalog.open(_copy_modes(pipeline, datasets), executor.capabilities.reach, workers)
         free = {name: store.save(name, datasets.value(name)) for name in plan.free_inputs if name not in persistent}
         catalog.adopt(free.keys(), free.values())
         program = make_program(
@@ -183,8 +180,12 @@ def _datasets(given: Datasets | Mapping[str, Any] | None) -> Datasets:
 
 
 def _persistent(pipeline: Pipeline, datasets: Datasets) -> frozenset[str]:
-    plan = pipeline.plan
-    return frozenset(filter(datasets.is_persistent, plan.load_counts.keys() | plan.made.keys()))
+    return frozenset(filter(datasets.is_persistent, datasets.declared_among(pipeline.plan.names)))
+
+
+def _copy_modes(pipeline: Pipeline, datasets: Datasets) -> dict[str, CopyMode]:
+    declared = sorted(datasets.declared_among(pipeline.plan.names))
+    return {name: mode for name in declared if (mode := datasets.copy_mode(name)) is not None}
 
 
 def _only_missing(pipeline: Pipeline, datasets: Datasets) -> Pipeline:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import chain
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from kernel.audience import Audience
 from kernel.datasets import access
 from kernel.errors import Interrupted, NodeError, SchedulingError, WorkerLost
 from kernel.failure import capture, rebuild
+from kernel.handout import HandOut
 from kernel.schedule import Phase, Schedule
 from kernel.signals import Signals
-from kernel.specs.events import Event, Log, Outcome, Outcomes, State, WorkerDown
-from kernel.specs.tasks import Tasks
+from kernel.specs.events import Event, Log, Outcome, Outcomes, Published, State, WorkerDown
 
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
@@ -33,6 +34,8 @@ __all__ = ["Loop"]
 #: The longest single wait (seconds). A signal that comes in the instant before a wait blocks does not interrupt it, and
 #: Python runs the handler only once the wait is over.
 _PULSE_S = 0.5
+
+_RAN = (State.DONE, State.DONE_LOCAL)
 
 _log = logging.getLogger("kernel")
 
@@ -52,14 +55,13 @@ class Loop:
     hooks: Hooks
     report: RunReport
     rules: Rules
+    #: The datasets for which the user chose a copy mode.
+    modes: frozenset[str] = frozenset()
     schedule: Schedule = field(init=False)
     errors: list[NodeError] = field(factory=list[NodeError])
-    #: Of each node, in columns: its inputs that are made in this run and live in memory; its outputs that do.
-    _made_inputs: Sequence[tuple[str, ...]] = field(init=False)
-    _kept_outputs: Sequence[tuple[str, ...]] = field(init=False)
+    _handout: HandOut = field(init=False)
     _free_inputs: frozenset[str] = field(init=False)
-    _tells: bool = field(init=False)
-    _ended: int = 0
+    _audience: Audience = field(init=False)
     _starts: dict[int, int] = field(factory=dict[int, int])
     _deaths: dict[int, int] = field(factory=dict[int, int])
     _down: dict[int, WorkerDown] = field(factory=dict[int, WorkerDown])
@@ -68,10 +70,9 @@ class Loop:
         plan = self.plan
         self.schedule = Schedule(plan, self.rules.on_failure)
         self._free_inputs = frozenset(plan.free_inputs)
-        self._tells = _log.isEnabledFor(logging.INFO)
-        kept = plan.made.keys() - self.persistent
-        self._made_inputs = [tuple([name for name in names if name in kept]) for names in plan.inputs]
-        self._kept_outputs = [tuple([name for name in names if name in kept]) for names in plan.outputs]
+        self._audience = Audience(plan, self.hooks, self.schedule)
+        chains = self.executor.capabilities.chains
+        self._handout = HandOut(plan, self.schedule, self.catalog, self.rules, self.persistent, self.modes, chains)
 
     def run(self) -> None:
         """Run until everything is done or nothing more can be; raises the first error, or `Interrupted`."""
@@ -123,30 +124,9 @@ class Loop:
         room = None if window is None else window - schedule.unfinished
         if room is not None and room <= 0:
             return
-        index = schedule.take(room)
-        if self.hooks.on_task_submitted is not None:
-            for each in index:
-                self.hooks.on_task_submitted(node=self.plan.nodes[each], attempt=self._starts.get(each, 0) + 1)
-        self.executor.submit(self._tasks(index))
-
-    def _tasks(self, index: Sequence[int]) -> Tasks:
-        made = [self._made_inputs[each] for each in index]
-        handles: list[tuple[Any, ...]] | None = None
-        last: list[int] | None = None
-        if any(made):
-            handle, last_reader = self.catalog.handle, self.schedule.last_reader
-            handles = [tuple(map(handle, names)) for names in made]
-            last = [last_reader(names) for names in made]
-        attempts: dict[int, int] = {}
-        if self._starts:
-            attempts = {at: self._starts[i] + 1 for at, i in enumerate(index) if i in self._starts}
-        nodes = self.plan.nodes
-        timeouts: dict[int, float] = {}
-        for at, each in enumerate(index):
-            timeout = nodes[each].policy.timeout
-            if timeout is not None:
-                timeouts[at] = timeout
-        return Tasks(index, handles, last, attempts, timeouts)
+        index, tasks = self._handout.take(room, self._starts)
+        self._audience.submitted(index, self._starts)
+        self.executor.submit(tasks)
 
     # -- back -----------------------------------------------------------------------------------------------------
 
@@ -155,42 +135,49 @@ class Loop:
             self._outcomes(event)
         elif isinstance(event, WorkerDown):
             self._worker_down(event)
+        elif isinstance(event, Published):
+            self._published(event)
         elif isinstance(event, Log):
             record = logging.makeLogRecord(dict(event.record))
             logging.getLogger(record.name).handle(record)
 
     def _outcomes(self, batch: Outcomes) -> None:
-        phases = self.schedule.phases
-        if batch.states or batch.tokens or any(phases[index] != Phase.SENT for index in batch.index):
+        if batch.states or batch.tokens or not self.schedule.are_sent(batch.index):
             for outcome in batch:
                 self._outcome(outcome)
         else:
-            kept = self._kept_outputs
+            kept = self._handout.kept_outputs
             names = chain.from_iterable([kept[index] for index in batch.index])
             self.catalog.adopt(names, chain.from_iterable(batch.handles))
             self._release(self.schedule.done(batch.index))
         self.report.add(batch)
-        if self._tells:
-            self._log_done(batch)
-        if self.hooks.on_task_done is not None:
-            for outcome in batch:
-                self._tell_done(outcome)
+        self._audience.done(batch, self.errors)
 
     def _outcome(self, outcome: Outcome) -> None:
         index, state = outcome.index, outcome.state
-        stale = state == State.DONE and outcome.attempt <= self._starts.get(index, 0)
-        if stale or self.schedule.phases[index] != Phase.SENT:
+        stale = state in _RAN and outcome.attempt <= self._starts.get(index, 0)
+        awaited = (Phase.SENT, Phase.LOCAL) if state == State.FAILED else (Phase.SENT,)
+        if stale or self.schedule.phases[index] not in awaited:
             self.catalog.discard(outcome.handles)  # another attempt's outcome counts
         elif state == State.DONE:
             self._done(outcome)
+        elif state == State.DONE_LOCAL:
+            self.schedule.local(index, outcome.batch.worker)
         elif state == State.CANCELLED:
-            self.schedule.returned((index,))
+            self._release(self.schedule.returned((index,)))
         elif state == State.LOST:
             self._lost(index, outcome)
         else:
             assert outcome.failure is not None
             node = self.plan.nodes[index]
             self._fail(index, rebuild(outcome.failure, node.name, outcome.batch.worker))
+
+    def _published(self, event: Published) -> None:
+        if self.schedule.phases[event.index] != Phase.LOCAL:
+            self.catalog.discard(event.handles)  # its worker died since, and it runs again
+            return
+        self.catalog.adopt(self._handout.kept_outputs[event.index], event.handles)
+        self._release(self.schedule.published(event.index))
 
     def _done(self, outcome: Outcome) -> None:
         index = outcome.index
@@ -204,7 +191,7 @@ class Loop:
                 name = self.plan.nodes[index].name
                 self._fail(index, rebuild(capture(error, "confirm"), name, outcome.batch.worker))
                 return
-        self.catalog.adopt(self._kept_outputs[index], outcome.handles)
+        self.catalog.adopt(self._handout.kept_outputs[index], outcome.handles)
         self._release(self.schedule.done((index,)))
 
     def _release(self, names: Iterable[str]) -> None:
@@ -226,8 +213,8 @@ class Loop:
 
     def _fail(self, index: int, error: NodeError) -> None:
         self.errors.append(error)
-        self.schedule.failed(index)
-        if self.rules.on_failure == "stop":
+        self._release(self.schedule.failed(index))
+        if self.rules.on_failure != "continue":  # to drain, too: chains that went out go on no further
             self.executor.cancel(kill=False)
 
     # -- losses ---------------------------------------------------------------------------------------------------
@@ -235,6 +222,7 @@ class Loop:
     def _worker_down(self, event: WorkerDown) -> None:
         self._down[event.worker] = event
         self.catalog.worker_lost(event.worker)
+        self._start_again(self.schedule.lost(event.worker, event.index))
         if self.hooks.on_worker_lost is not None and not event.planned:
             node = self.plan.nodes[event.index] if event.index is not None else None
             self.hooks.on_worker_lost(worker=event.worker, node=node, error=self._loss(event, node))
@@ -244,20 +232,32 @@ class Loop:
         return WorkerLost(node.name if node else "", event.pid, event.how, deaths, event.worker)
 
     def _lost(self, index: int, outcome: Outcome) -> None:
-        """Run a lost node again, or fail it. One that was not running when its worker died is never to blame."""
+        """Run a lost node again, or fail it. One that was not running when its worker died is never to blame.
+
+        It had run, though, and its result is lost: where it may not be run twice, it has failed all the same.
+        """
         worker = outcome.batch.worker
         down = self._down.get(worker) or WorkerDown(worker, 0, "an unknown cause", index)
         self._starts[index] = self._starts.get(index, 0) + 1
-        if down.index != index:
-            self.schedule.returned((index,))
-            return
         node = self.plan.nodes[index]
+        if down.index != index and self._death_retries(node):
+            self._return(index)
+            return
         error = self._loss(down, node)
         self._deaths[index] = deaths = self._deaths.get(index, 0) + 1
         if self._runs_again(node, deaths, error):
-            self.schedule.returned((index,))
+            self._return(index)
         else:
             self._fail(index, error)
+
+    def _return(self, index: int) -> None:
+        """Have a lost node run again, and before it what its chain had made and published nowhere."""
+        self._start_again(self.schedule.undo(index))
+        self._release(self.schedule.returned((index,)))
+
+    def _start_again(self, indices: Iterable[int]) -> None:
+        for index in indices:
+            self._starts[index] = self._starts.get(index, 0) + 1
 
     def _runs_again(self, node: Node, deaths: int, error: WorkerLost) -> bool:
         if self.executor.capabilities.recovers or self.schedule.stopped:
@@ -266,25 +266,11 @@ class Loop:
             said: bool | None = self.hooks.retry_lost_node(node=node, attempt=deaths, error=error)
             if said is not None:
                 return said
+        return deaths <= self._death_retries(node)
+
+    def _death_retries(self, node: Node) -> int:
         allowed = node.policy.death_retries
-        return deaths <= (self.rules.death_retries if allowed is None else allowed)
-
-    def _log_done(self, batch: Outcomes) -> None:
-        for outcome in batch:
-            if self.schedule.phases[outcome.index] == Phase.DONE and outcome.state == State.DONE:
-                self._ended += 1
-                name = self.plan.nodes[outcome.index].name
-                _log.info("Completed node: %s (%d of %d)", name, self._ended, len(self.plan.nodes))
-
-    def _tell_done(self, outcome: Outcome) -> None:
-        if outcome.state in (State.CANCELLED, State.SKIPPED):
-            return
-        node = self.plan.nodes[outcome.index]
-        error: BaseException | None = None
-        if outcome.failure is not None or outcome.state == State.LOST:
-            error = next((each for each in reversed(self.errors) if each.node == node.name), None)
-        assert self.hooks.on_task_done is not None
-        self.hooks.on_task_done(node=node, report=outcome.report(node.name), error=error)
+        return self.rules.death_retries if allowed is None else allowed
 
     def done_nodes(self) -> list[int]:
         """List the nodes that are done."""

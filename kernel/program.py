@@ -2,21 +2,62 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import warnings
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from attrs import frozen
 
 from kernel.nodes import Node
 from kernel.specs.tasks import NodeDetails, Program
 
 if TYPE_CHECKING:
     from kernel.hooks import Hooks
+    from kernel.nodes.calling import DeclaredNames
     from kernel.pipelines import Plan
     from kernel.specs.catalog import Store
 
 __all__ = ["make_program", "node_of"]
+
+
+@frozen(eq=False, repr=False)
+class _Columns:
+    """The part of a program that depends on the plan alone: made for its first run, and used for all of them."""
+
+    functions: Sequence[Callable[..., Any]]
+    which: Sequence[int]
+    names: Sequence[str]
+    inputs: Sequence[DeclaredNames]
+    outputs: Sequence[DeclaredNames]
+    details: Mapping[int, NodeDetails]
+    modules: Sequence[str]
+    packed: Mapping[str, _Packed]
+
+
+class _Packed:
+    """A column on its way to workers: pickled for the first run, unpickled once by each worker that sees several."""
+
+    def __init__(self, column: Any) -> None:
+        self._column = column
+        self._data: bytes | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._data is None:
+            self._data = pickle.dumps(self._column, 5)
+        return _unpacked, (self._data,)
+
+
+@lru_cache(maxsize=5)
+def _unpacked(data: bytes) -> Any:
+    return pickle.loads(data)
+
+
+_columns: WeakKeyDictionary[Plan, _Columns] = WeakKeyDictionary()
 
 
 def make_program(
@@ -30,27 +71,45 @@ def make_program(
     hooks: Hooks,
 ) -> Program:
     """Put a plan into columns, each distinct function once, with all else that a worker needs once."""
-    nodes = plan.nodes
-    functions, which = _distinct(nodes)
+    columns = _columns.get(plan)
+    if columns is None:
+        columns = _columns[plan] = _columns_of(plan)
     return Program(
         run_id,
         is_async,
-        functions,
-        which,
-        [node.name for node in nodes],
-        [node.declared_inputs for node in nodes],
-        [node.declared_outputs for node in nodes],
-        _details(nodes),
+        columns.functions,
+        columns.which,
+        columns.names,
+        columns.inputs,
+        columns.outputs,
+        columns.details,
         free,
         datasets,
         store,
         hooks.worker_refs(),
         _log_level(),
         tuple(warnings.filters),
-        _modules(functions),
-        nodes,
+        columns.modules,
+        plan.nodes,
         hooks,
+        plan.rank,
+        plan.order,
+        columns.packed,
     )
+
+
+def _columns_of(plan: Plan) -> _Columns:
+    nodes = plan.nodes
+    functions, which = _distinct(nodes)
+    columns: dict[str, Any] = {
+        "which": which,
+        "names": plan.node_names,
+        "inputs": [node.declared_inputs for node in nodes],
+        "outputs": [node.declared_outputs for node in nodes],
+        "details": _details(nodes),
+    }
+    packed = {name: _Packed(column) for name, column in columns.items()}
+    return _Columns(functions, **columns, modules=_modules(functions), packed=packed)
 
 
 def _distinct(nodes: Sequence[Node]) -> tuple[list[Callable[..., Any]], array[int]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from inspect import getdoc
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_PIPELINE", "Project", "load", "merged", "parameter_values"]
 
+_log = logging.getLogger(__name__)
+
 #: The name of the pipeline that runs when none is named.
 DEFAULT_PIPELINE = "__default__"
 
 
-@frozen
+@frozen(eq=False)
 class Project:
     """A project as it was read from `path`, for one environment.
 
@@ -120,25 +122,38 @@ def _nobody_knows(path: Path, hooks: Hooks) -> str:
 
 
 def _check_params(params: Mapping[str, Any], project: Project) -> None:
-    """Refuse a parameter of this run that nobody knows: most likely it is mistyped."""
+    """Refuse a parameter of this run that nobody knows: most likely it is mistyped.
+
+    One that is new in a group that a node reads as a whole may be meant, since only the node knows what may be in it:
+    there is a warning if the project has other parameters in that group.
+    """
     read = {name for pipeline in project.pipelines.values() for name in pipeline.inputs()}
-    if "parameters" in read:
-        return  # a node reads them all, so any may be meant
+    given = {_plain(name) for name, _ in _nested("params:", project.parameters)}
+    known = given | {_plain(name) for name in read if name.startswith("params:")}
     problems: list[str] = []
-    known = {*(name for name in read if name.startswith("params:")), *parameter_values(project.parameters)}
-    for name, value in _nested("params:", params):
-        inside = any(name.startswith(f"{each}.") for each in read)
-        if name in known or inside or isinstance(value, Mapping):
+    for full, value in _nested("params:", params):
+        name = _plain(full)
+        if name in known or isinstance(value, Mapping):
             continue
-        plain = sorted(each.removeprefix("params:") for each in known - {"parameters"})
-        shown, close = (
-            name.removeprefix("params:"),
-            get_close_matches(name.removeprefix("params:"), plain, n=1),
-        )
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(plain) or 'none'}"
-        problems.append(f"neither a node nor the project knows the parameter {shown!r}; {hint}")
+        if "parameters" not in read and not any(full.startswith(f"{each}.") for each in read):
+            problems.append(f"neither a node nor the project knows the parameter {name!r}; {_hint(name, known)}")
+        elif beside := {each for each in given if each.rpartition(".")[0] == name.rpartition(".")[0]}:
+            _log.warning("the project has no parameter %r yet, it is added; %s", name, _hint(name, beside))
     if problems:
         raise ValidationError(problems)
+
+
+def _plain(name: str) -> str:
+    """Return a parameter's name as users write it."""
+    return name.removeprefix("params:")
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names) or 'none'}"
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

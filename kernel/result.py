@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from kernel.datasets import access
@@ -29,10 +29,12 @@ class Result(Mapping[str, Any]):
         datasets: Datasets,
         report: RunReport,
         memory: tuple[Catalog, Store] | None = None,
+        persistent: Collection[str] = (),
     ) -> None:
         self.report = report
-        self._names = {name: datasets.is_persistent(name) for name in names}
-        self.persistent = tuple(name for name, persistent in self._names.items() if persistent)
+        self._names = dict.fromkeys(names, False)
+        self._names.update(dict.fromkeys(self._names.keys() & persistent, True))
+        self.persistent = tuple([name for name in names if name in persistent] if persistent else ())
         self._datasets = datasets
         self._memory = memory
         self._finalizer = weakref.finalize(self, memory[0].close) if memory is not None else None

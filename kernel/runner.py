@@ -68,6 +68,7 @@ class Runner:
         self._plugins = plugins
         self._no_plugins = tuple(no_plugins)
         self._executor: Executor | None = None
+        self._next_catalog: Catalog | None = None
         self._warm = False
 
     def __enter__(self) -> Self:
@@ -86,6 +87,9 @@ class Runner:
         executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(cancel=cancel)
+        catalog, self._next_catalog = self._next_catalog, None
+        if catalog is not None:
+            catalog.close()
 
     def run(
         self,
@@ -150,10 +154,16 @@ class Runner:
 
     def _new_catalog(self, executor: Executor) -> Catalog:
         from kernel.plugins import build, load_catalog  # noqa: PLC0415 - only when a run starts
+        from kernel.specs.catalog import WarmCatalog  # noqa: PLC0415 - as above
 
-        given = self._catalog_factory or executor.default_catalog
-        factory = load_catalog(given) if isinstance(given, str) else given
-        return build(factory, "catalog", _name_of_plugin(given), self._catalog_options)
+        catalog, self._next_catalog = self._next_catalog, None
+        if catalog is None:
+            given = self._catalog_factory or executor.default_catalog
+            factory = load_catalog(given) if isinstance(given, str) else given
+            catalog = build(factory, "catalog", _name_of_plugin(given), self._catalog_options)
+        if self._warm and isinstance(catalog, WarmCatalog):
+            self._next_catalog = catalog.successor()
+        return catalog
 
 
 def _name_of_plugin(given: str | Callable[..., Any]) -> str:

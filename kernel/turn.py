@@ -10,15 +10,27 @@ from attrs import frozen
 from kernel.datasets.access import load as load_dataset
 from kernel.datasets.access import save as save_dataset
 from kernel.errors import DatasetError, HookError
+from kernel.failure import capture
+from kernel.held import Held, forget_held, hold
 from kernel.nodes.calling import bind_inputs, unpack_outputs
+from kernel.specs.tasks import MADE
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset
     from kernel.nodes.calling import DeclaredNames
+    from kernel.specs.events import Failure
     from kernel.specs.tasks import NodeDetails
     from kernel.worker import Worker
 
-__all__ = ["Turn", "TurnCatalog", "names_of"]
+__all__ = ["NO_VALUE", "Turn", "TurnCatalog", "failure_of", "names_of"]
+
+NO_VALUE = "{}: None was to be saved; a node that makes nothing declares no output"
+
+
+def failure_of(error: BaseException, place: str, names: Sequence[str], values: Sequence[Any] | None) -> Failure:
+    """Put a turn's error into a form that travels; `values` are those of the inputs while they are there."""
+    inputs = dict(zip(names, values, strict=True)) if values is not None and len(values) == len(names) else None
+    return capture(error, "hook" if isinstance(error, HookError) else place, inputs)
 
 
 def names_of(declared: DeclaredNames) -> Sequence[str]:
@@ -75,8 +87,11 @@ class Turn:
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
-    def load(self, handles: Sequence[Any], last: int) -> list[Any]:
-        """Load every input in order; `handles` are those of the inputs made in this run, `last` as in `Turn`."""
+    def load(self, handles: Sequence[Any], last: int, made: dict[str, Any]) -> list[Any]:
+        """Load every input in order; `handles` are those of the inputs made in this run, `last` as in `Turn`.
+
+        `made` has, by name, the handle of what the turns before in the same chain made, or the value itself, `Held`.
+        """
         program = self.worker.program
         free, datasets = program.free, program.datasets
         wanted: list[tuple[str, Any, bool]] = []
@@ -87,12 +102,14 @@ class Turn:
             elif name in datasets:
                 wanted.append((name, None, False))
             else:
-                wanted.append((name, handles[at], bool(last >> at & 1)))
+                handle = handles[at]
+                wanted.append((name, made[name] if handle is MADE else handle, bool(last >> at & 1)))
                 at += 1
         if program.is_async and wanted:
             values = self.worker.in_threads(self._load_one, wanted)
         else:
             values = [self._load_one(*each) for each in wanted]
+        forget_held(self.inputs, made)
         if self.details.confirms:
             self.tokens = {name: self._token(name) for name in self.details.confirms}
         return values
@@ -107,6 +124,8 @@ class Turn:
             if name in worker.written_elsewhere:
                 dataset.release()
             value = load_dataset(name, dataset)
+        elif type(handle) is Held:
+            value = handle.value
         else:
             value = worker.program.store.load(name, handle, last)
         if hooks.after_dataset_loaded is not None:
@@ -179,13 +198,7 @@ class Turn:
             is_async=self.worker.program.is_async,
             run_id=self.worker.program.run_id,
         )
-        replaced = self.worker.hooks.merge_inputs(results, self.worker.program.names[self.index])
-        unknown = sorted(replaced.keys() - inputs.keys())
-        if unknown:
-            raise ValueError(
-                f"a listener to 'before_node_run' returned {', '.join(map(repr, unknown))}, which is no input of node "
-                f"{self.worker.program.names[self.index]!r}; its inputs are {', '.join(map(repr, self.inputs))}"
-            )
+        replaced = self.worker.hooks.merge_inputs(results, self.worker.program.names[self.index], self.inputs)
         return [replaced.get(name, value) for name, value in zip(self.inputs, values, strict=True)]
 
     def _catalog(self, inputs: Mapping[str, Any]) -> TurnCatalog:
@@ -224,6 +237,14 @@ class Turn:
 
     # -- outputs --------------------------------------------------------------------------------------------------
 
+    def hold(self, outputs: Sequence[Any]) -> Held | None:
+        """Do as the function `hold` says; listeners hear of the dataset as ever."""
+        held = hold(self.worker.program.outputs[self.index], outputs)
+        if held is not None:
+            self._tell_saving(self.outputs[0], held.value)
+            self._tell_saved(self.outputs[0], held.value)
+        return held
+
     def save(self, outputs: Sequence[Any]) -> None:
         """Save every output, in order; asynchronously all at once where the run says so."""
         if self.worker.program.is_async:
@@ -246,14 +267,22 @@ class Turn:
         if name in program.datasets:
             save_dataset(name, worker.dataset(name), data)
         elif data is None:
-            raise DatasetError(f"{name}: None was to be saved; a node that makes nothing declares no output")
+            raise DatasetError(NO_VALUE.format(name))
         else:
             self._made[name] = program.store.save(name, data)
+        self._tell_saved(name, data)
+
+    def _tell_saved(self, name: str, data: Any) -> None:
+        worker = self.worker
         if worker.hooks.after_dataset_saved is not None:
             worker.hooks.after_dataset_saved(dataset_name=name, data=data, node=worker.node(self.index))
 
-    def saved(self) -> tuple[list[Any], int]:
-        """Return a handle for each output in memory, in order, and the bytes they take outside of the handles."""
+    def saved(self, made: dict[str, Any]) -> tuple[list[Any], int]:
+        """Return a handle for each output in memory, in order, and the bytes they take outside of the handles.
+
+        They are added to `made`, for the turns that follow in the same chain.
+        """
+        made.update(self._made)
         handles = [self._made[name] for name in self.outputs if name in self._made]
         return handles, sum(map(self.worker.program.store.size, handles))
 

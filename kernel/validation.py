@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kernel.complaints import Complaints
 from kernel.errors import ValidationError
@@ -38,7 +38,7 @@ def validate(
     """
     plan = pipeline.plan
     reach = executor.capabilities.reach
-    in_memory = sorted((plan.load_counts.keys() | plan.made.keys()) - persistent)
+    in_memory = plan.in_memory_names(persistent)
     values = {name: datasets.value(name) for name in plan.free_inputs if datasets.has_value(name)}
     complaints = Complaints()
     with complaints.collected():
@@ -46,7 +46,7 @@ def validate(
     with complaints.collected():
         _raise(_datasets_out_of_reach(sorted(persistent), datasets, reach))
     with complaints.collected():
-        catalog.validate_catalog(in_memory, values, reach, _readers(pipeline, values))
+        catalog.validate_catalog(in_memory, values, reach, {name: plan.free_readers[name] for name in values})
     with complaints.collected():
         _raise(_policies(pipeline, executor.capabilities))
     with complaints.collected():
@@ -58,12 +58,11 @@ def validate(
 
 def validate_alone(pipeline: Pipeline, datasets: Datasets, persistent: frozenset[str], *, is_async: bool) -> None:
     """Raise one `ValidationError` with what is wrong whatever runs the pipeline."""
-    names = sorted({*pipeline.plan.load_counts, *pipeline.plan.made})
     _raise(
         [
             *_missing_inputs(pipeline, datasets, persistent),
-            *datasets.check(names),
-            *_transcoded_in_memory(names, persistent),
+            *datasets.check(sorted(datasets.declared_among(pipeline.plan.names))),
+            *_transcoded_in_memory(pipeline.plan.transcoded, persistent),
             *_confirms(pipeline, datasets, persistent),
             *(_generators(pipeline) if is_async else ()),
         ]
@@ -75,19 +74,10 @@ def _raise(problems: Sequence[str]) -> None:
         raise ValidationError(dict.fromkeys(problems))
 
 
-def _readers(pipeline: Pipeline, names: Mapping[str, Any]) -> dict[str, list[str]]:
-    readers: dict[str, list[str]] = {name: [] for name in names}
-    for node in pipeline.plan.nodes:
-        for name in node.inputs:
-            if name in readers:
-                readers[name].append(node.name)
-    return readers
-
-
 def _missing_inputs(pipeline: Pipeline, datasets: Datasets, persistent: frozenset[str]) -> list[str]:
     plan = pipeline.plan
     missing = [name for name in plan.free_inputs if name not in persistent and not datasets.has_value(name)]
-    readers = _readers(pipeline, dict.fromkeys(missing))
+    readers = plan.free_readers if missing else {}
     return [
         f"dataset {name!r}, an input of {_some(readers[name])}, is neither given nor declared nor made by a node"
         f"{_similar(name, datasets, plan.made)}"
@@ -113,7 +103,7 @@ def _transcoded_in_memory(names: Sequence[str], persistent: frozenset[str]) -> l
         f"dataset {name!r} is transcoded, so it has to be declared as a persistent dataset: {base_name(name)!r} in "
         f"another form can only be read from where it was saved"
         for name in names
-        if "@" in name and name not in persistent
+        if name not in persistent
     ]
 
 
@@ -121,7 +111,7 @@ def _confirms(pipeline: Pipeline, datasets: Datasets, persistent: frozenset[str]
     from kernel.datasets import Dataset  # noqa: PLC0415 - most pipelines confirm nothing
 
     problems: list[str] = []
-    for node in pipeline.plan.nodes:
+    for node in pipeline.plan.special.values():
         for name in node.confirms:
             if name not in persistent:
                 problems.append(f"node {node.name!r} confirms {name!r}, which is not a declared persistent dataset")
@@ -174,7 +164,7 @@ def _unserialisable(value: object) -> str | None:
 def _policies(pipeline: Pipeline, capabilities: Capabilities) -> list[str]:
     """Refuse what a node asks for and this executor does not give: a limit that is not kept is worse than none."""
     problems: list[str] = []
-    for node in pipeline.plan.nodes:
+    for node in pipeline.plan.special.values():
         policy = node.policy
         if policy.timeout is not None and not capabilities.kill:
             problems.append(

@@ -1,21 +1,21 @@
 """Runs the turns of one program in this process, wherever that is.
 
-This and `kernel.turn` are the only place where a node runs; an executor wraps it in a few lines, so hooks, copies,
-retries and errors are the same on all of them.
+This, `kernel.turn` and `kernel.quiet` are the only place where a node runs; an executor wraps it in a few lines, so
+hooks, copies, retries and errors are the same on all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from time import time as clock
 from typing import TYPE_CHECKING, Any
 
-from kernel.errors import HookError
-from kernel.failure import capture
 from kernel.hooks import Hooks
+from kernel.notes import note, noted
+from kernel.quiet import run_quietly
 from kernel.specs.tasks import NodeDetails, Program
-from kernel.turn import Turn, names_of
+from kernel.turn import Turn, failure_of, names_of
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -27,19 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "note"]
 
 _PLAIN = NodeDetails()
-_notes: ContextVar[dict[str, Any]] = ContextVar("kernel_notes")
-
-
-def note(key: str, value: Any) -> None:
-    """Hand something learnt in a worker to the runner: it arrives in the node's report, as `report.notes[key]`.
-
-    Call it from a node's function or from a listener of a node or dataset hook; `value` must be picklable.
-    Raises RuntimeError outside of a node's turn.
-    """
-    notes = _notes.get(None)
-    if notes is None:
-        raise RuntimeError("kernel.note() was called outside of a node's turn: there is no report to add it to")
-    notes[key] = value
+#: A listener to any of these hears of each turn.
+_TURN_HOOKS = (
+    "before_node_run",
+    "after_node_run",
+    "on_node_error",
+    "before_dataset_loaded",
+    "after_dataset_loaded",
+    "before_dataset_saved",
+    "after_dataset_saved",
+)
 
 
 class Worker:
@@ -51,9 +48,10 @@ class Worker:
         self.number = number
         #: Persistent datasets that other processes may write during the run: what is cached of them here may be stale.
         self.written_elsewhere = _handed_on(program)
-        self._nodes: dict[int, Node] = dict(enumerate(program.nodes or ()))
+        self._nodes: dict[int, Node] = {}
         self._datasets: dict[str, Dataset] = {}
         self._pool = _thread_pool() if program.is_async else None
+        self._is_quiet = not program.is_async and all(getattr(self.hooks, name) is None for name in _TURN_HOOKS)
         #: Called at once when a turn has failed for good, before anything is made of its error: whoever runs turns
         #: beside this one may want to start nothing more.
         self.on_failure: Callable[[], None] | None = None
@@ -70,20 +68,39 @@ class Worker:
         if self.hooks.before_worker_stop is not None:
             self.hooks.before_worker_stop(worker=self.number, run_id=self.program.run_id)
 
-    def run(self, index: int, handles: Sequence[Any] = (), last: int = 0, attempt: int = 1) -> Row:
-        """Run one turn; never raises. A node that asks for retries is run again, its inputs loaded afresh."""
-        details = self.program.details.get(index, _PLAIN)
-        if not details.retries:
-            return self._attempt(index, handles, last, attempt, details)
-        for left in range(details.retries, 0, -1):
-            row = self._attempt(index, handles, 0, attempt, details, final=False)
+    def run(
+        self,
+        index: int,
+        handles: Sequence[Any] = (),
+        last: int = 0,
+        attempt: int = 1,
+        made: dict[str, Any] | None = None,
+        inner: int = 0,
+    ) -> Row:
+        """Run one turn; never raises. A node that asks for retries is run again, its inputs loaded afresh.
+
+        For a turn of a chain, `made` has what the turns before it made, and what this one makes is added to it.
+        `inner`: the next one has the only use for its output.
+        """
+        details = self.program.details.get(index)
+        plain = self._is_quiet and (details is None or details.is_plain)
+        if plain and not (self.program.datasets and self._is_stored(index)):
+            return run_quietly(self.program, index, handles, last, attempt, made, inner, self.on_failure)
+        details = details or _PLAIN
+        made = {} if made is None else made
+        for _ in range(details.retries):
+            row = self._attempt(index, handles, 0, attempt, details, made, inner, final=False)
             failure = row[7]
             if failure is None or failure.place == "hook" or failure.type_name in _NOT_RETRIED:
                 return row
             attempt += 1
-            if left == 1:
-                break
-        return self._attempt(index, handles, last, attempt, details)
+        return self._attempt(index, handles, last, attempt, details, made, inner, final=True)
+
+    def _is_stored(self, index: int) -> bool:
+        """Say whether a node reads or makes a dataset that does not live in memory."""
+        program = self.program
+        is_in_memory = program.datasets.keys().isdisjoint
+        return not (is_in_memory(names_of(program.inputs[index])) and is_in_memory(names_of(program.outputs[index])))
 
     def _attempt(
         self,
@@ -92,38 +109,55 @@ class Worker:
         last: int,
         attempt: int,
         details: NodeDetails,
+        made: dict[str, Any],
+        inner: int,
         *,
-        final: bool = True,
+        final: bool,
     ) -> Row:
         notes: dict[str, Any] = {}
-        token = _notes.set(notes)
+        token = noted.set(notes)
         turn = Turn(self, index, details)
         failure: Failure | None = None
         values: list[Any] | None = None
+        saved: list[Any] | None = []
+        size = 0
         start = loaded = ran = clock()
         try:
-            values = turn.load(handles, last)
+            values = turn.load(handles, last, made)
             loaded = ran = clock()
-            if details.generator:
-                turn.run_generator(values)
-                ran = clock()
-            else:
-                outputs = turn.call(values)
-                ran = clock()
-                turn.save(outputs)
-            handles, size = turn.saved()
-            if self.written_elsewhere:
-                turn.drop_cached()
+            saved, size, ran = self._body(turn, values, made, inner)
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
             if final and self.on_failure is not None:
                 self.on_failure()
-            failure = _failure(error, turn, values)
-            handles, size = (), 0
-        _notes.reset(token)
-        return index, handles, start, loaded, ran, clock(), size, failure, attempt, notes or None, turn.tokens
+            failure = failure_of(error, turn.place, turn.inputs, values)
+            turn.drop_saved()
+        noted.reset(token)
+        return index, saved, start, loaded, ran, clock(), size, failure, attempt, notes or None, turn.tokens
+
+    def _body(
+        self, turn: Turn, values: list[Any], made: dict[str, Any], inner: int
+    ) -> tuple[list[Any] | None, int, float]:
+        """Run a turn from its loaded inputs on; return its handles (None: held), their bytes and when it had run."""
+        if turn.details.generator:
+            turn.run_generator(values)
+            ran = clock()
+        else:
+            outputs = turn.call(values)
+            ran = clock()
+            values.clear()  # large inputs need not stay while outputs are saved
+            held = turn.hold(outputs) if inner else None
+            if held is not None:
+                made[turn.outputs[0]] = held
+                return None, 0, ran
+            turn.save(outputs)
+        if self.written_elsewhere:
+            turn.drop_cached()
+        return *turn.saved(made), ran
 
     def node(self, index: int) -> Node:
         """Return the node for listeners; built from the program's columns when first asked for."""
+        if self.program.nodes is not None:
+            return self.program.nodes[index]
         node = self._nodes.get(index)
         if node is None:
             from kernel.program import node_of  # noqa: PLC0415 - workers without listeners need no nodes
@@ -147,13 +181,6 @@ class Worker:
         for future in futures:
             future.exception()
         return [future.result() for future in futures]
-
-
-def _failure(error: BaseException, turn: Turn, values: Sequence[Any] | None) -> Failure:
-    inputs = dict(zip(turn.inputs, values, strict=True)) if values is not None else None
-    failure = capture(error, "hook" if isinstance(error, HookError) else turn.place, inputs)
-    turn.drop_saved()
-    return failure
 
 
 def _handed_on(program: Program) -> frozenset[str]:

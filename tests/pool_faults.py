@@ -19,11 +19,12 @@ def first(folder: str, name: str) -> bool:
     return True
 
 
-def kill_the_server_once(folder: str) -> int:
-    if first(folder, "server"):
-        os.kill(os.getppid(), signal.SIGKILL)
-        time.sleep(30)
-    return 1
+def leave_a_line(folder: str, name: str) -> str:
+    with (Path(folder) / "lines").open("a") as file:
+        file.write(f"{name}\n")
+    if name.startswith("x"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name
 
 
 class Deadly:

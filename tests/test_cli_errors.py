@@ -135,7 +135,7 @@ def test_whatever_a_node_raises_is_its_error_and_the_code_is_1(flow, executor, n
     assert done.returncode == 1
     assert f" FAILED  {name}" in done.stderr
     assert f" {text}\n" in done.stderr
-    assert done.stderr.splitlines()[-1] == " resume:  No nodes ran. Repeat the command."
+    assert done.stderr.splitlines()[-1] == " resume:  No node was done. Repeat the command."
 
 
 def test_a_message_can_neither_forge_a_line_nor_flood_the_screen(flow):
@@ -248,7 +248,7 @@ def test_the_command_to_resume_is_the_users_own_with_other_nodes_to_start_from()
     words = ["kernel", "run", "my flow.py", "--from-nodes", "old", "--params", "a=$x", "--from-nodes=older"]
     assert resume_command(words, ["b", "c"]) == "kernel run 'my flow.py' --params 'a=$x' --from-nodes \"b,c\""
     assert resume_command(words, ["<lambda>__1a"]).endswith("--from-nodes '<lambda>__1a'")
-    assert resume_command(words, []) == "No nodes ran. Repeat the command."
+    assert resume_command(words, []) == "No node was done. Repeat the command."
 
 
 def test_many_failures_and_problems_stay_within_twenty_lines(capsys):
@@ -262,6 +262,14 @@ def test_many_failures_and_problems_stay_within_twenty_lines(capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) <= 20
     assert lines[-1] == " ... 83 more lines; --full-traceback shows all"
+
+
+def test_what_else_failed_is_told_with_its_whole_message(capsys):
+    error = NodeError("first", "ValueError", "x")
+    error.others = [NodeError("second", "ValueError", f"{'long ' * 50}end")]
+    tell(error, ["kernel", "run"])
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if each.startswith(" also FAILED  second")]
+    assert line.endswith("long end")
 
 
 def test_secrets_are_hidden_in_errors_but_not_in_the_command_to_resume(capsys):

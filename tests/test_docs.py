@@ -31,7 +31,7 @@ from attrs import fields_dict, frozen
 
 import kernel.errors
 from kernel import Policy, Runner
-from kernel.cli import kernel as command_line
+from kernel.cli.commands import kernel as command_line
 from kernel.hooks import HOOKS
 from kernel.hooks.check import _SPECS
 from kernel.plugins.installed import GROUPS, scan

@@ -133,6 +133,15 @@ def test_replaced_inputs_that_are_no_dict_name_listener_node_and_type():
     assert "TypeError: for node 'clean' it returned a list" in str(caught.value)
 
 
+def test_replaced_inputs_that_the_node_has_not_name_listener_and_node_and_the_inputs_there_are():
+    hooks = Hooks([Listener("odd", Replaces({"a": 1, "z": 2}), "odd-dist")])
+    with pytest.raises(
+        HookError, match="it returned 'z', which is no input of node 'clean'; its inputs are 'a', 'b'"
+    ) as caught:
+        hooks.merge_inputs(hooks.before_node_run(**BEFORE), "clean", ("a", "b"))
+    assert (caught.value.listener, caught.value.distribution) == ("odd", "odd-dist")
+
+
 def test_an_old_style_wrapper_can_force_the_answers():
     hooks = Hooks([Listener("wraps", WrapsOldStyle()), Listener("other", Replaces({"a": 2}))])
     assert hooks.merge_inputs(hooks.before_node_run(**BEFORE), "n") == {"a": "wrapped"}

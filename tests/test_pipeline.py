@@ -385,3 +385,18 @@ def test_a_namespace_that_other_nodes_interrupt_gives_a_warning():
 def test_the_class_and_the_function_are_the_same_thing():
     assert isinstance(pipeline([]), Pipeline)
     assert names(Pipeline([step("a", "b", "c")], namespace="ns")) == ["ns.a"]
+
+
+def test_the_node_with_the_longest_way_to_go_comes_first_in_the_order_of_starts():
+    made = pipeline(
+        [
+            node(dict, None, "a", name="alone"),
+            node(dict, None, "b", name="long"),
+            node(dict, "b", "c", name="middle"),
+            node(dict, "c", "d", name="end"),
+            node(dict, "b", "e", name="branch"),
+        ]
+    )
+    plan = made.plan
+    assert [plan.nodes[at].name for at in plan.order] == ["long", "middle", "alone", "branch", "end"]
+    assert [plan.order[place] for place in plan.rank] == list(range(5))

@@ -163,6 +163,21 @@ def test_a_parameter_that_nobody_knows_is_refused_with_a_suggestion(tmp_path):
     assert read(folder, params={"spare": 2}).parameters["spare"] == 2
 
 
+def test_a_parameter_that_is_new_in_a_group_that_a_node_reads_as_a_whole_is_taken_with_a_warning(tmp_path, caplog):
+    path = tmp_path / "flow.py"
+    path.write_text(
+        "from kernel import node, pipeline\n"
+        "parameters = {'k': 1, 'model': {'trees': 10}, 'free': {}}\n"
+        "pipeline = pipeline([node(print, ['params:model', 'params:free', 'params:k'], None)])\n"
+    )
+    assert read(path, params={"model": {"tres": 7}}).parameters["model"] == {"trees": 10, "tres": 7}
+    (warning,) = caplog.messages
+    assert warning == "the project has no parameter 'model.tres' yet, it is added; did you mean 'model.trees'?"
+    caplog.clear()
+    read(path, params={"free": {"any": 1}, "model": {"trees": 7}})  # nothing stands beside it that could be meant
+    assert not caplog.messages
+
+
 def test_all_faults_of_settings_are_told_at_once(tmp_path):
     folder = settings(tmp_path, 'pipelnes = "a:b"\nexecutor = 3\nhooks = [1]')
     with pytest.raises(ConfigError) as caught:

@@ -33,6 +33,19 @@ def test_reports_are_built_from_the_batches_in_the_order_they_came_in():
     assert [report.count(state) for state in (State.DONE, State.FAILED, State.CANCELLED, State.LOST)] == [2, 1, 2, 0]
 
 
+def test_the_reports_of_many_small_batches_are_what_was_told_in_the_order_it_was():
+    count = 20_000
+    report = RunReport([f"n{index}" for index in range(count)])
+    for index in range(count):
+        report.add(Outcomes.of_rows(index % 2, [row(index, start=float(index), attempt=1 + (index == count - 2))]))
+    assert [each.node for each in report.tasks] == report.names
+    assert [each.worker for each in report.tasks[:3]] == [0, 1, 0]
+    assert [each.start for each in report.tasks[-2:]] == [count - 2, count - 1]
+    assert [each.attempt for each in report.tasks[-3:]] == [1, 2, 1]
+    assert report.count(State.DONE) == count
+    assert report.work_s == 6.0 * count
+
+
 def test_a_report_keeps_no_values_alive():
     report = RunReport(["a"])
     batch = Outcomes.of_rows(0, [(0, (object(),), *row(0)[2:])])

@@ -124,14 +124,14 @@ def test_after_a_failure_all_that_does_not_need_it_runs_under_continue():
         on_failure="continue",
     )
     schedule.take()
-    skipped = schedule.failed(0)
-    assert [plan.nodes[index].name for index in skipped] == ["c", "e"]
+    schedule.failed(0)
+    assert [plan.nodes[index].name for index in schedule.in_phase(Phase.SKIPPED)] == ["c", "e"]
     schedule.done([1])
     (index,) = schedule.take()
     assert plan.nodes[index].name == "d"
     schedule.done([index])
     assert schedule.over
-    assert sorted(schedule.in_phase(Phase.SKIPPED)) == sorted(skipped)
+    assert len(schedule.in_phase(Phase.SKIPPED)) == 2
 
 
 def test_a_stopped_schedule_hands_nothing_out_again():

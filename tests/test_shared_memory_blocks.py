@@ -50,13 +50,13 @@ def test_gaps_are_what_no_part_covers(taken, end):
 
 def test_the_mailbox_hands_over_every_part_once_and_says_when_it_is_full():
     mailbox = slot()
-    parts = [(n, n + 1) for n in range(600)]
-    taken = [part for part in parts if mailbox.post(part)]
+    parts = [(n, n + 1, n % 3 == 0) for n in range(600)]
+    taken = [part for part in parts if mailbox.post(part[:2], part[2])]
     assert 0 < len(taken) < 600
     assert sorted(mailbox.take_mail()) == taken
     assert mailbox.take_mail() == []
     assert all(mailbox.post((2**31, 2**20)) for _ in range(len(taken)))
-    assert set(mailbox.take_mail()) == {(2**31, 2**20)}
+    assert set(mailbox.take_mail()) == {(2**31, 2**20, True)}
 
 
 def test_slots_do_not_share_words():

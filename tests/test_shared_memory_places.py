@@ -153,7 +153,7 @@ def tiny(tmp_path):
 
 
 def test_a_full_file_system_is_an_error_that_names_the_dataset_and_the_run_can_go_on(tiny):
-    catalog, store = open_one(directory=tiny)
+    catalog, store = open_one(directory=tiny, spill=tiny)
     catalog.adopt(["a"], [store.save("a", np.ones(MB // 8))])
     before = catalog.memory_in_use()
     for _ in range(3):

@@ -1,14 +1,12 @@
-"""The command line: `kernel run` and `kernel plugins`, each imported when it is called or described."""
+"""The command line: `kernel run` and `kernel plugins`."""
 
 from __future__ import annotations
 
-import importlib
 import io
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
+from kernel.cli import garbage
 from kernel.cli.output import flush
 
 if TYPE_CHECKING:
@@ -20,31 +18,14 @@ __all__ = ["main"]
 USAGE, INTERRUPTED = 2, 130
 
 
-class _Commands(click.Group):
-    """The commands by name; a command is the attribute `command` of a module of that name in this package."""
-
-    names = ("plugins", "run")
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(self.names)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in self.names:
-            return None
-        command: click.Command = importlib.import_module(f"kernel.cli.{cmd_name}").command
-        return command
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="kernel-pipelines", prog_name="kernel", message="%(prog)s %(version)s")
-def kernel() -> None:
-    """Run data pipelines in parallel."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (`sys.argv` when none is given) and return its exit code."""
+    if arguments is None:  # the process is the command's own
+        garbage.pause()
+    import click  # noqa: PLC0415 - collections of garbage are paused for what is imported from here on
+
+    from kernel.cli.commands import kernel  # noqa: PLC0415 - as above
+
     for stream in (sys.stdout, sys.stderr):
         # A name that the terminal's encoding lacks is shown escaped instead of ending the run.
         if isinstance(stream, io.TextIOWrapper):
@@ -58,5 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    finally:
+        garbage.resume()
     flush()
     return code if isinstance(code, int) else 0

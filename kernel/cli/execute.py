@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from kernel.cli.failures import exit_code, tell
+from kernel.cli import garbage
 from kernel.cli.logs import set_up_logging
 from kernel.cli.output import flush
 from kernel.cli.progress import Progress
@@ -40,6 +40,8 @@ def execute(request: Request, command: Sequence[str]) -> int:
         progress = Progress(node.name for node in pipeline.nodes)
         _run(request, project, pipeline, [*listeners, *project.listeners], progress)
     except (Exception, KeyboardInterrupt) as error:  # whatever it was, the user is told once and gets a code
+        from kernel.cli.failures import exit_code, tell  # noqa: PLC0415 - most runs do not fail
+
         flush()
         tell(error, command, full=request.full_traceback, secrets=secrets)
         return exit_code(error, running=progress is not None)
@@ -71,6 +73,7 @@ def _run(
 ) -> None:
     runner = _runner(request, project, [*listeners, Listener("kernel.cli", progress)])
     run_id = project.datasets.save_version
+    garbage.resume()
     begun = monotonic()
     try:
         result = runner.run(

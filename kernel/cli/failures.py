@@ -147,7 +147,7 @@ def _others(error: NodeError) -> Iterator[str]:
     for other in error.others[:_MOST_OTHERS]:
         frames = own_frames(frames_of_text(other.traceback.rpartition(_LED_TO)[2]))
         place = f"   {frames[0].place}" if frames else ""
-        yield f" also FAILED  {one_line(f'{other.node}{place}  {_what(other)}', width() - 14)}"
+        yield f" also FAILED  {one_line(f'{other.node}{place}  {_what(other)}', 4 * width())}"
     if len(error.others) > _MOST_OTHERS:
         yield f" and {len(error.others) - _MOST_OTHERS} more nodes failed"
 
@@ -160,7 +160,7 @@ def _what(error: NodeError) -> str:
 def resume_command(command: Sequence[str], nodes: Sequence[str]) -> str:
     """Rebuild the user's command so that it starts from these nodes (none: from the beginning)."""
     if not nodes:
-        return "No nodes ran. Repeat the command."
+        return "No node was done. Repeat the command."
     words: list[str] = []
     skip = False
     for word in command:

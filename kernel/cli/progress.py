@@ -28,7 +28,7 @@ class Progress:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = tuple(names)
-        self.ok = 0
+        self.ok: set[str] = set()
         self.failed: set[str] = set()
         self.work_s = 0.0
         self.workers: set[int] = set()
@@ -49,10 +49,11 @@ class Progress:
         self.work_s += seconds
         self.workers.add(report.worker)
         if word == "ok":
-            self.ok += 1
+            self.ok.add(node.name)
             self.failed.discard(node.name)
         else:
             self.failed.add(node.name)
+            self.ok.discard(node.name)
         size = f"  {_size(report.bytes)}" if report.bytes else ""
         again = f"  attempt {report.attempt}" if report.attempt > 1 else ""
         name = escaped(node.name).ljust(self._column)

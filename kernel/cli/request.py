@@ -39,7 +39,7 @@ _TOLD = {
 }
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Request:
     """One call of `kernel run`."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING
@@ -40,6 +39,8 @@ def chosen(project: Project, names: Sequence[str], filters: Mapping[str, Sequenc
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
     names = sorted(known)
     close = get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(names) or 'none'}"

@@ -31,7 +31,7 @@ _LONG_S = 10
 
 def summarise(progress: Progress, wall_s: float, workers: int) -> None:
     """Print the line with counts and times; what neither ended well nor failed was skipped."""
-    total, ok, failed = len(progress.names), progress.ok, len(progress.failed)
+    total, ok, failed = len(progress.names), len(progress.ok), len(progress.failed)
     counts = f"{total} node{'s' * (total != 1)}  {ok} ok  {failed} failed  {max(0, total - ok - failed)} skipped"
     times = f"{_seconds(wall_s)} wall, {_seconds(progress.work_s)} work"
     if workers > 1:

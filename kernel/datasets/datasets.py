@@ -105,6 +105,12 @@ class Datasets:
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (name in self._objects or name in self._declared)
 
+    def declared_among(self, names: frozenset[str]) -> frozenset[str]:
+        """Return those of the names that are declared; quick where few of many are, or the same names come again."""
+        objects = self._objects
+        given = names.intersection(objects) if len(objects) < len(names) else objects.keys() & names
+        return self._declared.among(names).union(given)
+
     def __getitem__(self, name: str) -> Dataset:
         """Return this process's dataset of a name. Raises `DatasetError` when it is not or badly declared."""
         built = self._built.get(name)

@@ -46,9 +46,17 @@ class Declared:
         self._credentials = credentials
         self._folder = folder
         self._read: dict[str, tuple[Recipe | None, bool, list[str]]] = {}
+        self._among: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries or (bool(self._patterns) and self._match(name) is not None)
+
+    def among(self, names: frozenset[str]) -> frozenset[str]:
+        """Return those of the names that are declared; the last answer is kept, for the next run of a pipeline."""
+        if self._among[0] is not names:
+            found = filter(self.__contains__, names) if self._patterns else names & self.entries.keys()
+            self._among = names, frozenset(found)
+        return self._among[1]
 
     def read(self, name: str) -> tuple[Recipe | None, bool, list[str]]:
         """Read the entry of a declared name.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
@@ -75,22 +75,33 @@ class Hooks:
 
         return call
 
-    def merge_inputs(self, results: Sequence[Any], node_name: str) -> dict[str, Any]:
+    def merge_inputs(
+        self, results: Sequence[Any], node_name: str, inputs: Collection[str] | None = None
+    ) -> dict[str, Any]:
         """Merge the answers of `before_node_run` into one mapping; the listener registered first wins.
 
-        Raises a `HookError` when an answer is not a dict; of several listeners to this hook it names all.
+        Raises a `HookError` when an answer is not a dict, or has a name that is none of the node's `inputs` (None: it
+        is not looked at); of several listeners to this hook it names all.
         """
         merged: dict[str, Any] = {}
         for answer in results:  # the last registered comes first, so that the first registered overwrites it
             if not isinstance(answer, dict):
-                raise blame_all(
-                    [each for each in self.listeners if "before_node_run" in hooks_of(each.plugin).values()],
-                    "before_node_run",
+                raise self._bad_answer(
                     f"TypeError: for node {node_name!r} it returned a {type(answer).__name__}, not None or a "
-                    f"dict of dataset names and their new values",
+                    f"dict of dataset names and their new values"
                 )
             merged.update(cast("dict[str, Any]", answer))
+        unknown = sorted(map(repr, merged.keys() - set(inputs))) if inputs is not None else ()
+        if unknown:
+            raise self._bad_answer(
+                f"ValueError: it returned {', '.join(unknown)}, which is no input of node {node_name!r}; its inputs "
+                f"are {', '.join(map(repr, inputs or ()))}"
+            )
         return merged
+
+    def _bad_answer(self, problem: str) -> HookError:
+        asked = [each for each in self.listeners if "before_node_run" in hooks_of(each.plugin).values()]
+        return blame_all(asked, "before_node_run", problem)
 
     def worker_refs(self) -> tuple[ListenerRef, ...]:
         """Return references to the listeners with a hook that is called in workers, in their order."""

@@ -20,7 +20,7 @@ __all__ = ["Callee", "callee_of"]
 Shape = int | tuple[str, ...]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Callee:
     """A function as nodes see it; `module` and `label` are its own, not those of what it wraps.
 

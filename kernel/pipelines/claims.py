@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import chain, product, starmap
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from kernel.errors import PipelineError
-from kernel.pipelines.dag import base_names
+from kernel.pipelines.dag import base_names, build_dag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kernel.nodes import Node
+    from kernel.pipelines.dag import Dag
 
-__all__ = ["Claims", "all_clashes", "claims_of", "joined", "may_loop", "meant", "refuse", "unknown_after"]
+__all__ = ["Claims", "all_clashes", "claims_of", "joined", "may_loop", "meant", "refuse", "sound_dag"]
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Claims:
     """Some nodes by name; who makes and who reads which dataset (by base name), who confirms which.
 
@@ -33,6 +35,33 @@ class Claims:
     confirmers: dict[str, str]
     transcoded: frozenset[str]
     awaited: frozenset[str]
+
+
+def sound_dag(nodes: Sequence[Node], loose: Sequence[Node]) -> Dag:
+    """Order nodes; PipelineError with all that is wrong: what two of them claim, cycles, and unknown `after`.
+
+    Those that `loose` ones name in `after` must be among the nodes.
+    """
+    try:
+        dag, cycles = build_dag(nodes), []
+    except PipelineError as error:
+        dag, cycles = None, [str(error)]
+    if dag is None or not _is_plain(dag) or any(map(_after_of, loose)):
+        problems: list[str] = []
+        claims = claims_of(nodes, problems)
+        refuse([*problems, *unknown_after(loose, claims.nodes), *cycles])
+    assert dag is not None
+    return dag
+
+
+_after_of, _confirms_of = attrgetter("after"), attrgetter("confirms")
+
+
+def _is_plain(dag: Dag) -> bool:
+    """Say whether a glance at the columns shows that no two nodes claim the same."""
+    outputs = sum(map(len, dag.outputs))
+    names = len(dag.index) == len(dag.nodes)
+    return names and len(dag.made) == outputs and not dag.bases and not any(map(_confirms_of, dag.nodes))
 
 
 def claims_of(nodes: Sequence[Node], problems: list[str]) -> Claims:

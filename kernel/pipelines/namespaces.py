@@ -48,7 +48,7 @@ def _parameter_name(name: str) -> str:
     return name if _is_parameter(name) else f"{_PARAMETER}{name}"
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Renaming:
     """New names for datasets: those in `mapping`, and a prefix for all others if there is a namespace."""
 
@@ -128,6 +128,8 @@ def renamed(nodes: Iterable[Node], renaming: Renaming, namespace: str | None) ->
 
 def warn_of_interruptions(dag: Dag) -> None:
     """Warn where a namespace could not run as one: another node comes after one part and before another."""
+    if not any(node.namespace for node in dag.nodes):
+        return
     spaces = [tuple(node.namespace.split(".")) if node.namespace else () for node in dag.nodes]
     for depth in range(1, max(map(len, spaces), default=0) + 1):
         groups: dict[tuple[str, ...] | int, int] = {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from kernel.errors import PipelineError
 from kernel.nodes import Node
 from kernel.pipelines import outline, slicing
-from kernel.pipelines.claims import Claims, all_clashes, claims_of, joined, may_loop, refuse, unknown_after
+from kernel.pipelines.claims import Claims, all_clashes, claims_of, joined, may_loop, refuse, sound_dag
 from kernel.pipelines.dag import Dag, build_dag
 from kernel.pipelines.namespaces import Names, make_renaming, renamed, warn_of_interruptions
 from kernel.pipelines.plan import Plan, make_plan
@@ -50,20 +50,11 @@ class Pipeline:
             self._take([node.tag(added) for node in self._members])
         warn_of_interruptions(self._dag)
 
-    def _take(self, nodes: list[Node], loose: Iterable[Node] = ()) -> None:
+    def _take(self, nodes: list[Node], loose: Sequence[Node] = ()) -> None:
         """Become the pipeline of these nodes; those that loose ones name in `after` must be there as well."""
-        problems: list[str] = []
-        claims = claims_of(nodes, problems)
-        problems += unknown_after(loose, claims.nodes)
-        members = tuple(claims.nodes.values())
-        try:
-            dag = build_dag(members)
-        except PipelineError as cycle:
-            refuse([*problems, str(cycle)])
-            raise
-        refuse(problems)
+        dag = sound_dag(nodes, loose)
         self.__dict__.clear()
-        self.__dict__.update(_members=members, _parts=(claims,), _checked=len(members), _dag=dag)
+        self.__dict__.update(_members=tuple(nodes), _checked=len(nodes), _dag=dag)
 
     @staticmethod
     def _flattened(nodes: Iterable[Node | Pipeline] | Pipeline) -> tuple[list[Node], list[Node]]:
@@ -72,9 +63,13 @@ class Pipeline:
             return list(nodes._members), []  # noqa: SLF001 - its own class
         if not isinstance(nodes, Iterable) or isinstance(nodes, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             raise PipelineError(f"nodes must be an iterable of nodes and pipelines, got {type(nodes).__name__}")
+        given_ones = list(nodes)
+        if set(map(type, given_ones)) == {Node}:
+            plain = cast("list[Node]", given_ones)
+            return plain, plain
         joined: list[Node] = []
         loose: list[Node] = []
-        for given in nodes:
+        for given in given_ones:
             if isinstance(given, Node):
                 joined.append(given)
                 loose.append(given)

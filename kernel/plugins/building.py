@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kernel.errors import ConfigError, KernelError, PluginError
@@ -71,5 +70,7 @@ def _misfits(accepted: list[inspect.Parameter], options: Mapping[str, Any]) -> l
 
 
 def _suggested(option: str, names: list[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
     near = get_close_matches(option, names, n=1)
     return f"{option!r} (did you mean {near[0]!r}?)" if near else repr(option)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
@@ -42,6 +41,8 @@ def choose(kind: str, name: str) -> EntryPoint:
         scan.cache_clear()  # it may have been installed since
     found = _named(kind, name)
     if not found:
+        from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
         names = sorted({entry.name for entry in scan()[kind]})
         near = get_close_matches(name, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kernel.datasets.dataset import CopyMode, Dataset
 from kernel.specs.markers import hookspec
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kernel.nodes import Node
     from kernel.specs.executor import Reach
 
-__all__ = ["Catalog", "CopyMode", "Dataset", "DatasetHooks", "Handle", "Store"]
+__all__ = ["Catalog", "CopyMode", "Dataset", "DatasetHooks", "Handle", "Store", "WarmCatalog"]
 
 #: Where a value is, as its catalog understands it; opaque to everybody else, and picklable.
 Handle = Any
@@ -102,6 +102,19 @@ class Catalog(Protocol):
 
     def close(self) -> None:
         """Drop everything. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class WarmCatalog(Protocol):
+    """What a catalog may have beyond `Catalog`: it hands on to the next run what is dear to set up."""
+
+    def successor(self) -> Catalog:
+        """Return the catalog of the run after this one's; called before `open`, by a runner that is kept warm.
+
+        The successor may take over what its predecessor needs no more. It is opened when that one's run is over, or
+        closed when there is no further run. What the predecessor's result holds stays there.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "Log",
     "Outcome",
     "Outcomes",
+    "Published",
     "Report",
     "Row",
     "State",
@@ -26,7 +27,8 @@ class State(IntEnum):
     """What came of a turn."""
 
     DONE = 0
-    #: Done, and its values are used inside the same task only: nothing was published.
+    #: Done, and the next turn of its chain has the only use for its value: it was not published. A worker that comes
+    #: to drop that next turn publishes the value after all (`Published`); when the worker dies, it is lost.
     DONE_LOCAL = 1
     FAILED = 2
     #: The worker died while it ran the turn, or before the result of the turn had left it.
@@ -56,10 +58,11 @@ class Failure:
 
 #: One turn's result as the worker makes it; several become the columns of an `Outcomes`:
 #: (index, handles, start, loaded, ran, end, bytes, failure or None, attempt, notes or None, confirm tokens or None).
-#: Times are seconds of `time.time()`'s clock; `bytes` counts what was published out of line.
+#: Times are seconds of `time.time()`'s clock; `bytes` counts what was published out of line. Handles that are None say
+#: that the turn is DONE_LOCAL.
 Row = tuple[
     int,
-    Sequence[Any],
+    Sequence[Any] | None,
     float,
     float,
     float,
@@ -103,6 +106,10 @@ class Report:
         return self.end - self.ran
 
 
+#: What a sparse column is in nearly every batch.
+_NONE: Mapping[int, Any] = {}
+
+
 @define(eq=False)
 class Outcomes:
     """A batch of outcomes of one worker, in columns; iterates as `Outcome` views, in the order they happened.
@@ -119,32 +126,37 @@ class Outcomes:
     ran: Sequence[float]
     end: Sequence[float]
     bytes: Sequence[int]
-    failures: Mapping[int, Failure] = field(factory=dict[int, Failure])
-    states: Mapping[int, State] = field(factory=dict[int, State])
-    attempts: Mapping[int, int] = field(factory=dict[int, int])
-    notes: Mapping[int, Mapping[str, Any]] = field(factory=dict[int, Mapping[str, Any]])
-    tokens: Mapping[int, Mapping[str, Any]] = field(factory=dict[int, Mapping[str, Any]])
+    failures: Mapping[int, Failure] = _NONE
+    states: Mapping[int, State] = _NONE
+    attempts: Mapping[int, int] = _NONE
+    notes: Mapping[int, Mapping[str, Any]] = _NONE
+    tokens: Mapping[int, Mapping[str, Any]] = _NONE
 
     @classmethod
     def of_rows(cls, worker: int, rows: Sequence[Row]) -> Outcomes:
         """Turn rows, as `kernel.worker` makes them, into columns."""
         index, handles, start, loaded, ran, end, sizes, failures, attempts, notes, tokens = zip(*rows, strict=True)
-        failed = {at: failure for at, failure in enumerate(failures) if failure is not None}
+        sparse: list[Mapping[int, Any]] = [
+            {at: entry for at, entry in enumerate(column) if entry is not None} if any(column) else _NONE
+            for column in (failures, notes, tokens)
+        ]
+        states: Mapping[int, State] = dict.fromkeys(sparse[0], State.FAILED) if sparse[0] else _NONE
+        if None in handles:
+            local = {at: State.DONE_LOCAL for at, entry in enumerate(handles) if entry is None}
+            states = {**states, **local}
+            handles = tuple([entry or () for entry in handles])
+        others = {at: attempt for at, attempt in enumerate(attempts) if attempt != 1} if set(attempts) != {1} else _NONE
         return cls(
-            worker,
-            index,
-            handles,
-            start,
-            loaded,
-            ran,
-            end,
-            sizes,
-            failed,
-            dict.fromkeys(failed, State.FAILED),
-            {at: attempt for at, attempt in enumerate(attempts) if attempt != 1},
-            {at: note for at, note in enumerate(notes) if note},
-            {at: token for at, token in enumerate(tokens) if token},
+            worker, index, handles, start, loaded, ran, end, sizes, sparse[0], states, others, sparse[1], sparse[2]
         )
+
+    @classmethod
+    def of_row(cls, worker: int, row: Row) -> Outcomes:
+        """Make a batch of one plain row quickly, as an executor does that tells of each turn by itself."""
+        index, handles, start, loaded, ran, end, size, failure, attempt, notes, tokens = row
+        if handles is None or failure is not None or attempt != 1 or notes or tokens:
+            return cls.of_rows(worker, (row,))
+        return cls(worker, (index,), (handles,), (start,), (loaded,), (ran,), (end,), (size,))
 
     @classmethod
     def without_result(
@@ -204,13 +216,16 @@ class Outcome:
         return self.batch.failures.get(self.at)
 
     def report(self, node: str) -> Report:
-        """Build the report; `node` is the node's name, which travels once per run and not with each outcome."""
-        batch, at = self.batch, self.at
+        """Build the report; `node` is the node's name, which travels once per run and not with each outcome.
+
+        Where a value went is no concern of its readers: a turn that is DONE_LOCAL is reported as DONE.
+        """
+        batch, at, state = self.batch, self.at, self.state
         return Report(
             node,
             self.attempt,
             batch.worker,
-            self.state,
+            State.DONE if state == State.DONE_LOCAL else state,
             batch.start[at],
             batch.loaded[at],
             batch.ran[at],
@@ -243,6 +258,15 @@ class WorkerDown:
 
 
 @frozen
+class Published:
+    """The value of a turn that was DONE_LOCAL is there for everybody after all: its handles, in order."""
+
+    worker: int
+    index: int
+    handles: Sequence[Any]
+
+
+@frozen
 class Log:
     """A log record of a worker, as the arguments of `logging.makeLogRecord`."""
 
@@ -250,5 +274,5 @@ class Log:
     record: Mapping[str, Any]
 
 
-Event = Outcomes | WorkerUp | WorkerDown | Log
+Event = Outcomes | WorkerUp | WorkerDown | Published | Log
 Events = Iterable[Event]

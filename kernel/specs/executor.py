@@ -33,6 +33,8 @@ class Capabilities:
     reach: Reach
     #: Takes turns whose inputs are still being made.
     dataflow: bool = False
+    #: Goes straight on to the turns of a chain in the worker that ran its head.
+    chains: bool = False
     #: Nodes run in the very thread that calls `wait`: only an exception there can interrupt one.
     inline: bool = False
     #: Can stop a running node: time limits and a second Ctrl-C reach it.

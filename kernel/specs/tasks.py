@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, evolve, field, frozen
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kernel.nodes.calling import DeclaredNames
     from kernel.specs.catalog import Store
 
-__all__ = ["ListenerRef", "NodeDetails", "Program", "Tasks", "Turn"]
+__all__ = ["MADE", "Chain", "ListenerRef", "NodeDetails", "Program", "Tasks", "Turn"]
 
 
 @frozen
@@ -34,6 +34,11 @@ class NodeDetails:
     confirms: tuple[str, ...] = ()
     retries: int = 0
     generator: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing here but what listeners may want to know."""
+        return not (self.confirms or self.retries or self.generator)
 
 
 @frozen
@@ -65,10 +70,35 @@ class Program:
     #: The runner's own nodes and listeners, for workers in its process; they do not travel.
     nodes: Sequence[Node] | None = None
     hooks: Hooks | None = None
+    #: Which of the nodes that are ready is to go first: the place of each in the order of the longest path that is
+    #: left from it, and the order itself. They do not travel.
+    rank: Sequence[int] = ()
+    order: Sequence[int] = ()
+    #: The columns as they travel, by name: pickled once for all runs of a plan. They do not travel as this.
+    packed: Mapping[str, Any] | None = None
 
     def for_travel(self) -> Program:
         """Return the program as it goes to another process."""
-        return evolve(self, nodes=None, hooks=None)
+        return evolve(self, nodes=None, hooks=None, rank=(), order=(), packed=None, **(self.packed or {}))
+
+
+#: Stands in a chain's handles for a value that a turn before in the same chain makes: its worker knows it.
+MADE: Final = ...
+
+
+@frozen
+class Chain:
+    """Turns that the worker of a turn, the chain's head, goes straight on to, one after the other.
+
+    Columns have an entry for each. `handles` are as in `Turn`, with `MADE` for what the chain itself makes. Bit k of
+    `inner` says that the output of its k-th turn, counted from the head (0), is read by the next one only: it need not
+    be published, if the worker can hand on the very object without anybody noticing.
+    """
+
+    index: Sequence[int]
+    handles: Sequence[Sequence[Any]]
+    last: Sequence[int]
+    inner: int = 0
 
 
 @frozen
@@ -84,13 +114,16 @@ class Turn:
     last: int = 0
     attempt: int = 1
     timeout: float | None = None
+    chain: Chain | None = None
 
 
 @define(eq=False)
 class Tasks:
     """A batch of turns to run, in columns; iterates as `Turn` views.
 
-    `handles` and `last` are None when no turn of the batch has any; `attempts` and `timeouts` map from the position.
+    `handles` and `last` are None when no turn of the batch has any. What few turns have is in mappings from the node's
+    position in the plan: `attempts` (where not 1), `timeouts` (seconds), `chains` (of turns that are heads of one, only
+    for an executor with the capability `chains`). An attempt or a time limit of a chain's turn is found there as well.
     """
 
     index: Sequence[int]
@@ -98,6 +131,7 @@ class Tasks:
     last: Sequence[int] | None = None
     attempts: Mapping[int, int] = field(factory=dict[int, int])
     timeouts: Mapping[int, float] = field(factory=dict[int, float])
+    chains: Mapping[int, Chain] = field(factory=dict[int, Chain])
 
     def __len__(self) -> int:
         return len(self.index)
@@ -109,6 +143,7 @@ class Tasks:
                 index,
                 handles[at] if handles is not None else (),
                 last[at] if last is not None else 0,
-                self.attempts.get(at, 1),
-                self.timeouts.get(at),
+                self.attempts.get(index, 1),
+                self.timeouts.get(index),
+                self.chains.get(index),
             )

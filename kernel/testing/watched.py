@@ -30,6 +30,8 @@ class Watched:
         self._workers = 0
         self._submitted: Counter[int] = Counter()
         self._came: Counter[int] = Counter()
+        #: Turns whose value may stay in their worker.
+        self._inner: set[int] = set()
         self._complaints: list[str] = []
         self._cut_short = False
 
@@ -47,6 +49,9 @@ class Watched:
     def submit(self, tasks: Tasks) -> None:
         """Hand on, and note the turns."""
         self._submitted.update(tasks.index)
+        for head, chain in tasks.chains.items():
+            self._submitted.update(chain.index)
+            self._inner.update(each for at, each in enumerate((head, *chain.index)) if chain.inner >> at & 1)
         self.executor.submit(tasks)
 
     def wait(self, timeout: float | None = None) -> Sequence[Event]:
@@ -67,6 +72,8 @@ class Watched:
                 self._complaints.append(f"turn {outcome.index} ran on worker {report.worker} of {self._workers}")
             if outcome.state == State.DONE and not report.start <= report.loaded <= report.ran <= report.end:
                 self._complaints.append(f"the times of turn {outcome.index} are out of order")
+            if outcome.state == State.DONE_LOCAL and outcome.index not in self._inner:
+                self._complaints.append(f"turn {outcome.index} kept a value to itself that others need")
             if (outcome.state == State.FAILED) != (outcome.failure is not None):
                 self._complaints.append(f"turn {outcome.index} is {outcome.state.name}, its failure {outcome.failure}")
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from kernel import serialise
-from kernel.errors import ConfigError, DatasetError, ValidationError
+from kernel.errors import DatasetError, ValidationError
 from kernel.specs.executor import Reach
-from kernel_shared_memory import control
-from kernel_shared_memory.blocks import Blocks
-from kernel_shared_memory.place import arena_size, choose, close_all
-from kernel_shared_memory.shape import Shape, is_block
+from kernel_shared_memory.limits import parse_limit
+from kernel_shared_memory.lineage import Lineage
+from kernel_shared_memory.memory import Options
+from kernel_shared_memory.shape import is_block
 from kernel_shared_memory.store import SharedMemoryStore
 
 if TYPE_CHECKING:
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kernel.specs.catalog import CopyMode, Handle
-    from kernel_shared_memory.place import Place, PlaceName
-    from kernel_shared_memory.segment import Segment
+    from kernel_shared_memory.memory import Memory
+    from kernel_shared_memory.place import PlaceName
 
 __all__ = ["SharedMemoryCatalog"]
 
@@ -42,15 +41,37 @@ class SharedMemoryCatalog:
     directory of the run, `kernel-<uid>-<random>`, which lies in /dev/shm if it can be written, else in the
     folder for temporary files. What a run that was killed left there is swept when the next one starts.
     `directory`: the folder to put that directory in; it implies `place="directory"`. It may lie on a disk.
+    `memory_limit`: how much memory values may take, in bytes or as a text such as "2GB" or "50%" (of what machine and
+    control group allow). By default half of that, or three quarters of what is free if that is less; none where
+    `directory` is given. Further values go to files.
+    `spill`: the folder for those files, by default the one for temporary files. They are mapped alike, and removed at
+    the end; what a run that was killed left there is swept when the next one starts.
     """
 
-    def __init__(self, *, place: PlaceName | None = None, directory: str | Path | None = None) -> None:
-        self._options = place, directory
+    def __init__(
+        self,
+        *,
+        place: PlaceName | None = None,
+        directory: str | Path | None = None,
+        memory_limit: int | str | None = None,
+        spill: str | Path | None = None,
+    ) -> None:
+        self._lineage = Lineage(Options(place, directory, parse_limit(memory_limit), spill))
+        #: Ends the claim of a catalog that was not opened yet on the memory of its predecessor.
+        self._claim: weakref.finalize[..., SharedMemoryCatalog] | None = None
         self._handles: dict[str, Handle] = {}
         self._prepared: dict[str, serialise.Dumped] = {}
         self._store: SharedMemoryStore | None = None
-        self._blocks: Blocks | None = None
-        self._remove: weakref.finalize[..., SharedMemoryCatalog] | None = None
+        self._memory: Memory | None = None
+        self._runs = False
+
+    def successor(self) -> SharedMemoryCatalog:
+        """Return the catalog of the next run: it goes on with this one's memory, and keeps it until it is closed."""
+        heir = SharedMemoryCatalog()
+        heir._lineage = self._lineage
+        heir._claim = weakref.finalize(heir, self._lineage.give_up)
+        self._lineage.expect()
+        return heir
 
     def validate_catalog(
         self,
@@ -68,27 +89,16 @@ class SharedMemoryCatalog:
         self._prepared = serialise.prepare(values, readers)
 
     def open(self, copy_modes: Mapping[str, CopyMode], reach: Reach, workers: int) -> SharedMemoryStore:
-        """Set up an arena for each worker and one for the runner; no memory is taken before values are saved."""
+        """Set up an arena for each worker and one for the runner; no memory is taken before values are saved.
+
+        Those of the run before are used again if there are enough.
+        """
         del reach
-        place = choose(*self._options)
-        segments: list[Segment] = []
-        self._remove = weakref.finalize(self, close_all, os.getpid(), segments, place)
-        try:
-            arenas = self._create(place, segments, workers + 1)
-        except OSError as error:
-            self._remove()
-            raise ConfigError(
-                f"shared_memory: cannot be set up for {workers} workers in {place.describe()}: {error.strerror}. "
-                f"Use fewer workers, or let option 'directory' name another folder."
-            ) from error
-        paths = [segment.path for segment in arenas]
-        shape = Shape(segments[0].path, paths, arenas[0].size, place.describe(), dict(copy_modes))
-        words = control.map_control(segments[0].fd, len(arenas))
-        slots = [control.map_slot(words, number) for number in range(len(arenas))]
-        fds = [segment.fd for segment in arenas]
-        self._blocks = Blocks(slots, fds, segments[0].fd)
-        self._store = SharedMemoryStore(shape, self._prepared)
-        self._store.open_in_runner(fds)
+        self._memory = self._lineage.memory_for(workers)
+        self._runs = True
+        self._store = SharedMemoryStore(self._memory.begin_run(self._handles, copy_modes), self._prepared)
+        self._store.open_in_runner(self._memory.presence)
+        self._give_up_claim()
         return self._store
 
     def handle(self, name: str) -> Handle:
@@ -103,71 +113,62 @@ class SharedMemoryCatalog:
 
         Take over what a dead worker told before it died first, then call `worker_lost`.
         """
+        own, memory = self._handles, self._memory
+        superseded: list[Handle] = []
         for name, handle in zip(names, handles, strict=True):
-            superseded = self._handles.get(name)
-            if superseded is not None and superseded != handle:
-                self._drop(superseded)
-            self._handles[name] = handle
-        self._flush()
+            before = own.get(name)
+            if before is not None and before != handle:
+                superseded.append(before)
+            own[name] = handle
+            if memory is not None and is_block(handle):
+                memory.keep(handle)
+        self._drop(superseded)
 
     def release(self, names: Iterable[str]) -> None:
         """Drop values that nobody will read again."""
-        for name in names:
-            self._drop(self._handles.pop(name, None))
-        self._flush()
+        self._drop([self._handles.pop(name, None) for name in names])
 
     def discard(self, handles: Iterable[Handle]) -> None:
         """Drop values that were saved but are not wanted; what was dropped already is left alone."""
-        for handle in handles:
-            if self._blocks is not None and is_block(handle):
-                self._blocks.discard(handle)
-        self._flush()
+        if self._memory is not None:
+            self._memory.discard([*filter(is_block, handles)])
 
     def worker_lost(self, worker: int) -> None:
         """End the dead worker's leases, and take back what it wrote and was not adopted."""
-        if self._blocks is not None and self._store is not None and worker < self._store.workers:
-            self._blocks.sweep(worker, filter(is_block, self._handles.values()))
-        self._flush()
+        if self._memory is not None and worker < self._memory.workers:
+            self._memory.sweep(worker)
 
     def settle(self, keep: Iterable[str]) -> None:
-        """Keep these values, drop all else and give its memory back to the system."""
-        handles = self._handles
-        self._handles = {name: handles[name] for name in keep if name in handles}
+        """Keep these values, drop all else and give its memory back to the system, unless a run may follow."""
+        kept = set(keep)
+        self.release([name for name in self._handles if name not in kept])
         self._prepared.clear()
-        if self._blocks is not None:
-            blocks = list(filter(is_block, self._handles.values()))
-            self._blocks.settle(blocks)
-            if not blocks:
-                self._close_segments()
+        memory = self._memory
+        if memory is None:
+            return
+        if self._runs:
+            self._runs = False
+            memory.end_run()
+        if not any(map(is_block, self._handles.values())):
+            self._memory = None
+            memory.leave(self._handles)
+            if self._store is not None:
+                self._store.close()
 
     def close(self) -> None:
         """Drop everything; values that were loaded stay valid."""
+        self._give_up_claim()
         self.settle(())
 
     def memory_in_use(self) -> int:
         """Return the bytes of memory that the arenas take."""
-        return self._blocks.memory_in_use() if self._blocks is not None else 0
+        return self._memory.memory_in_use() if self._memory is not None else 0
 
-    def _create(self, place: Place, segments: list[Segment], arenas: int) -> list[Segment]:
-        size = control.size_of(arenas)
-        segments.append(place.create("control", size))
-        # Written, not left as a hole: a full file system shall be an error now and not a SIGBUS later.
-        os.pwrite(segments[0].fd, bytes(size), 0)
-        room = arena_size()
-        segments.extend(place.create(f"arena-{number}", room) for number in range(arenas))
-        return segments[1:]
+    def _drop(self, handles: Iterable[Handle]) -> None:
+        memory = self._memory
+        if memory is not None and ((blocks := [*filter(is_block, handles)]) or memory.is_behind):
+            memory.drop(blocks)
 
-    def _drop(self, handle: Handle) -> None:
-        if self._blocks is not None and is_block(handle):
-            self._blocks.drop(handle)
-
-    def _flush(self) -> None:
-        if self._blocks is not None:
-            self._blocks.flush()
-
-    def _close_segments(self) -> None:
-        self._blocks = None
-        if self._store is not None:
-            self._store.close()
-        if self._remove is not None:
-            self._remove()
+    def _give_up_claim(self) -> None:
+        if self._claim is not None:
+            self._claim()

@@ -18,10 +18,12 @@ from kernel_shared_memory import system
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["LEASES", "Range", "Slot", "locked", "map_control", "map_slot", "size_of"]
+__all__ = ["LEASES", "Mail", "Range", "Slot", "locked", "map_control", "map_slot", "size_of"]
 
 #: First grain and number of grains of a part of an arena.
 Range = tuple[int, int]
+#: A part that is given back to its arena's owner, and whether there is memory behind it.
+Mail = tuple[int, int, bool]
 
 #: Words of 8 bytes in a slot: the header, the mailbox, then two words for each lease.
 _MAIL = 64
@@ -31,11 +33,12 @@ _WORDS = 2240
 LEASES = (_WORDS - _LEASE_WORDS) // 2
 _NO_MAIL = bytes(8 * (_LEASE_WORDS - _MAIL))
 # The header's words.
-_PID, _TOP, _SERIAL, _HIGH, _CLOSED = range(5)
+_PID, _TOP, _SERIAL, _HIGH, _CLOSED, _DEAL, _TAKEN, _RETURNED = range(8)
 #: A lease's first word has the arena, from 1, above this bit and the grain below.
 _ARENA_BIT = 40
-#: A mailbox cell has the number of grains above this bit and the first grain below.
-_COUNT_BIT = 32
+#: A mailbox cell has the number of grains above this bit and the first grain below; the highest bit says that there is
+#: memory behind them.
+_COUNT_BIT, _WARM_BIT = 32, 63
 
 
 def size_of(slots: int) -> int:
@@ -85,32 +88,63 @@ class Slot:
         self._words[_SERIAL] += 1
         return self._words[_SERIAL]
 
+    @property
+    def used(self) -> int:
+        """The bytes of memory behind the slot's arena, or soon to be."""
+        return max(0, self._words[_TAKEN] - self._words[_RETURNED])
+
+    def take(self, size: int) -> None:
+        """Note that the arena takes so many bytes of memory more, or less; for its owner."""
+        self._words[_TAKEN] = max(0, self._words[_TAKEN] + size)
+
+    def give_back(self, size: int) -> None:
+        """Note that so many bytes of its memory were given back to the system; for the runner's process."""
+        self._words[_RETURNED] += size
+
+    def count_anew(self, used: int) -> None:
+        """Note what memory there is in fact behind the arena, while its owner is idle or gone."""
+        self._words[_TAKEN] = used + self._words[_RETURNED]
+
+    @property
+    def deal(self) -> int:
+        """How often the free parts of the arena were dealt out anew, by mail: what was free before no longer counts."""
+        return self._words[_DEAL]
+
+    def deal_anew(self) -> None:
+        """Empty the mailbox, and void what the owner, which is idle, holds for free; for the runner's process."""
+        self._words[_DEAL] += 1
+        self.take_mail()
+
     def take_over(self, pid: int) -> None:
         """Enter a process; what the one before it leased is void, as that process is gone."""
         self.clear_leases()
         self._words[_CLOSED] = 0
         self._words[_PID] = pid
 
-    def post(self, part: Range) -> bool:
-        """Give a part of the arena back to its owner; False when its mailbox is full. For the runner's process."""
+    def post(self, part: Range, warm: bool = True) -> bool:
+        """Give a part of the arena back to its owner; False when its mailbox is full. For the runner's process.
+
+        `warm`: there is memory behind it.
+        """
         cells = len(self._mail)
         for step in range(cells):
             cell = (self._next_cell + step) % cells
             if not self._mail[cell]:
-                self._mail[cell] = part[1] << _COUNT_BIT | part[0]
+                self._mail[cell] = warm << _WARM_BIT | part[1] << _COUNT_BIT | part[0]
                 self._next_cell = cell + 1
                 return True
         return False
 
-    def take_mail(self) -> list[Range]:
+    def take_mail(self) -> list[Mail]:
         """Return the parts that were given back; for the arena's owner."""
         if self._mail.tobytes() == _NO_MAIL:
             return []
-        parts: list[Range] = []
+        parts: list[Mail] = []
         for cell, word in enumerate(self._mail.tolist()):
             if word:
                 self._mail[cell] = 0
-                parts.append((word & ((1 << _COUNT_BIT) - 1), word >> _COUNT_BIT))
+                count = (word & ((1 << _WARM_BIT) - 1)) >> _COUNT_BIT
+                parts.append((word & ((1 << _COUNT_BIT) - 1), count, bool(word >> _WARM_BIT)))
         return parts
 
     def write_lease(self, index: int, arena: int, part: Range) -> None:

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from kernel_shared_memory.segment import Segment
+from kernel_shared_memory.spill import OWNER
 
-__all__ = ["DirectoryPlace", "default_folder"]
+__all__ = ["DirectoryPlace", "default_folder", "prefix", "sweep"]
 
-_OWNER = "owner"
 #: A directory without an owner file is being made, or its maker died then: after this many seconds, the
 #: latter.
 _UNOWNED_FOR = 3600.0
@@ -33,16 +33,15 @@ class DirectoryPlace:
     """
 
     def __init__(self, folder: Path) -> None:
-        prefix = f"kernel-{os.getuid()}-"
-        _sweep(folder, prefix)
-        self._path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+        sweep(folder)
+        self._path = Path(tempfile.mkdtemp(prefix=prefix(), dir=folder))
         self._pid = os.getpid()
         # Locked before it has its name: an owner file that can be locked has lost its owner.
-        draft = self._path / f"{_OWNER}.new"
+        draft = self._path / f"{OWNER}.new"
         try:
             self._owner: int | None = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._owner, fcntl.LOCK_EX)
-            draft.rename(self._path / _OWNER)
+            draft.rename(self._path / OWNER)
         except OSError:
             shutil.rmtree(self._path, ignore_errors=True)
             raise
@@ -71,23 +70,34 @@ class DirectoryPlace:
         self._owner = None
 
 
-def _sweep(folder: Path, prefix: str) -> None:
+def prefix() -> str:
+    """Return how the names of this user's directories begin."""
+    return f"kernel-{os.getuid()}-"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead runs of this user left in the folder."""
+    start = prefix()
     # Another run may sweep or end at the same moment: what is gone already needs no sweeping.
-    for path in folder.glob(f"{prefix}*"):
-        with contextlib.suppress(OSError):
-            if not path.is_symlink() and path.stat().st_uid == os.getuid() and _is_abandoned(path):
-                shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(start) and entry.is_dir(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    _sweep_one(Path(entry.path))
 
 
-def _is_abandoned(path: Path) -> bool:
+def _sweep_one(path: Path) -> None:
+    if path.stat().st_uid != os.getuid():
+        return
     try:
-        owner = os.open(path / _OWNER, os.O_RDWR | os.O_CLOEXEC)
+        owner = os.open(path / OWNER, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return time.time() - path.stat().st_mtime > _UNOWNED_FOR
+        if time.time() - path.stat().st_mtime > _UNOWNED_FOR:
+            shutil.rmtree(path, ignore_errors=True)
+        return
     try:
+        # Raises when it has an owner. Held while it is removed, so that nobody takes it for his own meanwhile.
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        shutil.rmtree(path, ignore_errors=True)
     finally:
         os.close(owner)
-    return True

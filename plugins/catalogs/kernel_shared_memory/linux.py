@@ -7,12 +7,8 @@ import mmap
 import os
 import weakref
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["is_dumpable", "is_gone", "map_private", "map_shared", "punch"]
+__all__ = ["give_back", "is_dumpable", "is_gone", "map_memory", "map_shared", "punch", "unmap"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -25,6 +21,7 @@ _libc.mmap.argtypes = [
     ctypes.c_int64,
 ]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 _MAP_FAILED = ctypes.c_void_p(-1).value
@@ -37,19 +34,31 @@ def map_shared(fd: int, size: int) -> memoryview:
 
     It ends with its last view. `size` may go beyond what has been written.
     """
-    return _map(fd, 0, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, _nothing)
+    address = _map(fd, 0, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED)
+    memory = (ctypes.c_char * size).from_address(address)
+    # Not at exit: views may be used later than that, and the system unmaps everything anyway.
+    weakref.finalize(memory, _unmap_own, os.getpid(), address, size).atexit = False
+    return memoryview(memory).cast("B")
 
 
-def map_private(fd: int, offset: int, size: int, readonly: bool, release: Callable[[], None]) -> memoryview:
-    """Map `size` bytes at `offset` so that what is written to them stays in this process; raises `OSError`.
+def map_memory(fd: int, offset: int, size: int, readonly: bool) -> int:
+    """Map `size` bytes at `offset` so that what is written to them stays in this process; return the address.
 
-    `readonly`: so that writing is refused, by the view and by the hardware. It ends with its last view,
-    slices and arrays over it included; then `release` is called, in any thread, but not in a process that was
-    forked off.
+    It stays until `unmap`. Raises `OSError`.
     """
-    if readonly:
-        return _map(fd, offset, size, mmap.PROT_READ, mmap.MAP_PRIVATE, release).toreadonly()
-    return _map(fd, offset, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE, release)
+    protection = mmap.PROT_READ if readonly else mmap.PROT_READ | mmap.PROT_WRITE
+    return _map(fd, offset, size, protection, mmap.MAP_PRIVATE)
+
+
+def unmap(address: int, size: int) -> None:
+    """End a mapping."""
+    _libc.munmap(address, size)
+
+
+def give_back(address: int, size: int) -> None:
+    """Drop what was written to these pages of a private mapping: they show the file again; raises `OSError`."""
+    if _libc.madvise(address, size, mmap.MADV_DONTNEED):
+        raise _error()
 
 
 def punch(fd: int, offset: int, size: int) -> None:
@@ -72,22 +81,18 @@ def is_dumpable() -> bool:
     return bool(_libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 1)
 
 
-def _map(fd: int, offset: int, size: int, protection: int, flags: int, release: Callable[[], None]) -> memoryview:
+def _map(fd: int, offset: int, size: int, protection: int, flags: int) -> int:
     address = _libc.mmap(None, size, protection, flags, fd, offset)
     if address == _MAP_FAILED:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    memory = (ctypes.c_char * size).from_address(address)
-    # Not at exit: views may be read later than that, and the system unmaps everything anyway.
-    weakref.finalize(memory, _unmap, os.getpid(), address, size, release).atexit = False
-    return memoryview(memory).cast("B")
+        raise _error()
+    return int(address)
 
 
-def _unmap(pid: int, address: int, size: int, release: Callable[[], None]) -> None:
+def _error() -> OSError:
+    error = ctypes.get_errno()
+    return OSError(error, os.strerror(error))
+
+
+def _unmap_own(pid: int, address: int, size: int) -> None:
     if os.getpid() == pid:
-        _libc.munmap(address, size)
-        release()
-
-
-def _nothing() -> None:
-    pass
+        unmap(address, size)

@@ -11,11 +11,9 @@ from kernel.errors import ConfigError
 from kernel_shared_memory import directory, memfd
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kernel_shared_memory.segment import Segment
 
-__all__ = ["Place", "PlaceName", "arena_size", "choose", "close_all"]
+__all__ = ["Place", "PlaceName", "arena_size", "choose"]
 
 PlaceName = Literal["memfd", "directory"]
 
@@ -72,12 +70,3 @@ def arena_size() -> int:
     size = _TIMES_MEMORY * memory
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     return size if limit == resource.RLIM_INFINITY else min(size, limit)
-
-
-def close_all(pid: int, segments: Sequence[Segment], place: Place) -> None:
-    """Close the descriptors of segments and remove them, unless this process was forked off the one that made them."""
-    if os.getpid() != pid:
-        return
-    for segment in segments:
-        os.close(segment.fd)
-    place.close()

@@ -7,10 +7,12 @@ import os
 import weakref
 from typing import TYPE_CHECKING
 
+from kernel.copying import PRIVATE_MEMORY
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["is_gone", "map_private", "map_shared", "punch"]
+__all__ = ["Mappings", "is_gone", "map_shared", "punch"]
 
 
 def map_shared(fd: int, size: int) -> memoryview:
@@ -21,18 +23,25 @@ def map_shared(fd: int, size: int) -> memoryview:
     return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_WRITE))
 
 
-def map_private(fd: int, offset: int, size: int, readonly: bool, release: Callable[[], None]) -> memoryview:
-    """Map `size` bytes at `offset` so that what is written to them stays in this process; raises `OSError`.
+class Mappings:
+    """Maps blocks so that what is written to them stays in this process. None is kept: a mapping costs a descriptor."""
 
-    `readonly`: so that writing is refused, by the view and by the hardware. It ends with its last view,
-    slices and arrays over it included; then `release` is called, in any thread, but not in a process that was
-    forked off.
-    """
-    access = mmap.ACCESS_READ if readonly else mmap.ACCESS_COPY
-    memory = mmap.mmap(fd, size, access=access, offset=offset)
-    # Not at exit: a view may be read later than that, and other processes see this one go.
-    weakref.finalize(memory, _released, os.getpid(), release).atexit = False
-    return memoryview(memory)
+    def map(
+        self, fd: Callable[[], int], key: tuple[int, int], size: int, readonly: bool, release: Callable[[], None]
+    ) -> memoryview:
+        """Return a view of the block with that arena and offset; raises `OSError`.
+
+        `readonly`: writing is refused, by the view and by the hardware. The mapping ends with its last view, slices
+        and arrays over it included; then `release` is called, in any thread, but not in a process that was forked off.
+        """
+        access = mmap.ACCESS_READ if readonly else mmap.ACCESS_COPY
+        memory = _Private(fd(), size, access=access, offset=key[1])
+        # Not at exit: a view may be read later than that, and other processes see this one go.
+        weakref.finalize(memory, _released, os.getpid(), release).atexit = False
+        return memoryview(memory)
+
+    def clear(self) -> None:
+        """Nothing is kept."""
 
 
 def punch(fd: int, offset: int, size: int) -> None:
@@ -54,3 +63,10 @@ def is_gone(pid: int) -> bool:
 def _released(pid: int, release: Callable[[], None]) -> None:
     if os.getpid() == pid:
         release()
+
+
+class _Private(mmap.mmap):
+    """Memory of one reader."""
+
+
+setattr(_Private, PRIVATE_MEMORY, True)

@@ -1,14 +1,16 @@
-"""A store's state in one process: its slot, its leases, its arena, and the descriptors of the arenas it has used."""
+"""A store's state in one process: its slot, its leases, its arenas, and the descriptors of those it has used."""
 
 from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kernel_shared_memory import control, system
 from kernel_shared_memory.arena import Arena, part_of
 from kernel_shared_memory.leases import Leases
+from kernel_shared_memory.spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,47 +18,66 @@ if TYPE_CHECKING:
     from kernel_shared_memory.layout import Layout
     from kernel_shared_memory.shape import Block, Shape
 
-__all__ = ["Presence"]
+__all__ = ["Presence", "enter"]
+
+#: What a worker was in the run before, kept for the next one: windows, mappings and free parts stay warm.
+_parked: list[Presence] = []
+
+
+def enter(shape: Shape, number: int) -> Presence:
+    """Return this process's presence in slot `number`: that of the run before, if it goes on in the same memory.
+
+    Raises `OSError` when the control segment cannot be opened: the runner's process has ended.
+    """
+    while _parked:
+        presence = _parked.pop()
+        if presence.is_in(shape, number):
+            return presence
+        presence.close()
+    return Presence(shape, number)
 
 
 class Presence:
     """This process in slot `number` of the run; safe to use from any of its threads.
 
-    `borrowed` are descriptors of all arenas, where this process has them already. Raises `OSError` when the
-    control segment cannot be opened: the runner's process has ended.
+    `borrowed` are descriptors of the arenas in memory, where this process has them already. Raises `OSError` when the
+    control segment cannot be opened.
     """
 
     def __init__(self, shape: Shape, number: int, borrowed: Sequence[int] = ()) -> None:
         self._shape = shape
         self._borrowed = borrowed
         self._fds: dict[int, int] = {}
-        self._arena: Arena | None = None
+        self._arenas: dict[int, Arena] = {}
+        self._spill = Spill(shape.spill)
         self._lock = threading.Lock()
         self.number = number
         self.pid = os.getpid()
         fd = os.open(shape.control, os.O_RDWR | os.O_CLOEXEC)
         try:
-            self._slot = control.map_slot(control.map_control(fd, len(shape.arenas)), number)
+            words = control.map_control(fd, 2 * shape.owners)
+            self._slots = [control.map_slot(words, each) for each in range(2 * shape.owners)]
+            self._slot = self._slots[number]
             with control.locked(fd, number):
                 self._slot.take_over(self.pid)
         finally:
             os.close(fd)
         self._leases = Leases(self._slot)
+        self._mappings = system.Mappings()
 
     def write(self, layout: Layout) -> Block:
-        """Write a value to this process's arena; raises `OSError` when there is no room."""
+        """Write a value to this process's arena in memory, else to that on disk; raises `OSError` without room."""
         with self._lock:
-            if self._arena is None:
-                fd = self._descriptor(self.number)
-                self._arena = Arena(fd, self._shape.arena_size, self._slot, self._is_mapped)
-            offset, serial = self._arena.write(layout)
-        return self.number, offset, layout.size, serial
+            try:
+                return self._write(self.number, layout)
+            except OSError:  # the limit is reached, or the file system is full
+                return self._write(self.number + self._shape.owners, layout)
 
     def drop(self, block: Block) -> None:
         """Free a block that this process wrote and nobody was told about; others are left alone."""
-        if block[0] == self.number and self._arena is not None:
+        if block[0] in self._arenas:
             with self._lock:
-                self._arena.drop(part_of(block[1], block[2]))
+                self._arenas[block[0]].drop(part_of(block[1], block[2]))
 
     def map(self, block: Block, readonly: bool) -> memoryview:
         """Return a view of a block that only this process can change; raises `OSError` when it cannot be opened.
@@ -64,45 +85,85 @@ class Presence:
         The block is leased as long as there is a view of it.
         """
         arena, offset, size, _ = block
-        fd = self._descriptor(arena)
         end = self._leases.take(arena, part_of(offset, size))
+        fd = partial(self._descriptor, arena)
         if end is not None:
             try:
-                return system.map_private(fd, offset, size, readonly, end)
+                return self._mappings.map(fd, (arena, offset), size, readonly, end)
             except OSError:  # as many mappings as the system allows: a copy does it, too
                 end()
-        return _copy(fd, offset, size, readonly)
+        return _copy(fd(), offset, size, readonly)
+
+    def is_in(self, shape: Shape, number: int) -> bool:
+        """Say whether this is the presence in that slot of that memory, and this process still has the slot."""
+        same = self._shape.token == shape.token and self.number == number
+        return same and self._slot.pid == self.pid == os.getpid()
+
+    def leave(self) -> None:
+        """Let go of everything, or of nothing when the next run may go on here. The runner's own stays in any case."""
+        if self._shape.warm and self.pid == os.getpid():
+            _parked.append(self)
+        elif not self._borrowed:
+            self.close()
 
     def close(self) -> None:
         """Let go of everything but the mappings that have views; not in a process that was forked off."""
         if self.pid != os.getpid():
             return
+        self._mappings.clear()
         with self._lock:
-            self._slot.mark_closed()
-            if self._arena is not None:
-                self._arena.close()
-                self._arena = None
+            if self._slot.pid == self.pid:
+                self._slot.mark_closed()
+                for arena in self._arenas.values():
+                    arena.close()
+            self._arenas.clear()
             for fd in self._fds.values():
                 os.close(fd)
             self._fds = {}
+            self._spill.leave()
 
-    def _is_mapped(self, part: control.Range) -> bool:
-        return self._leases.holds(self.number, part)
+    def _write(self, number: int, layout: Layout) -> Block:
+        arena = self._arenas.get(number)
+        if arena is None:
+            on_disk = number >= self._shape.owners
+            if on_disk:
+                self._spill.join()
+            arena = self._arenas[number] = Arena(
+                self._descriptor(number),
+                self._shape.arena_size,
+                self._slots[number],
+                partial(self._leases.holds, number),
+                _always if on_disk else self._is_within_limit,
+                mapped=not on_disk,
+            )
+        offset, serial = arena.write(layout)
+        return number, offset, layout.size, serial
+
+    def _is_within_limit(self) -> bool:
+        limit = self._shape.memory_limit
+        return limit is None or sum(slot.used for slot in self._slots[: self._shape.owners]) <= limit
 
     def _descriptor(self, arena: int) -> int:
-        if self._borrowed:
+        owners = self._shape.owners
+        if self._borrowed and arena < owners:
             return self._borrowed[arena]
         fd = self._fds.get(arena)
         if fd is None:
-            mode = os.O_RDWR if arena == self.number else os.O_RDONLY
-            opened = os.open(self._shape.arenas[arena], mode | os.O_CLOEXEC)
+            mode = os.O_RDWR | os.O_CREAT if arena % owners == self.number else os.O_RDONLY
+            path = self._shape.arenas[arena] if arena < owners else self._spill.file(arena - owners)
+            opened = os.open(path, mode | os.O_CLOEXEC, 0o600)
             fd = self._fds.setdefault(arena, opened)
             if fd != opened:  # another thread was quicker
                 os.close(opened)
         return fd
 
 
+def _always() -> bool:
+    return True
+
+
 def _copy(fd: int, offset: int, size: int, readonly: bool) -> memoryview:
+    # A system reads no more than 2 GiB at a time.
     copied = memoryview(bytearray(size))
     done = 0
     while done < size:

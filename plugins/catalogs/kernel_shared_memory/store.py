@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from kernel import serialise
 from kernel.errors import DatasetError
 from kernel_shared_memory import layout
-from kernel_shared_memory.presence import Presence
+from kernel_shared_memory.presence import enter
 from kernel_shared_memory.shape import is_block
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kernel.specs.catalog import Handle
+    from kernel_shared_memory.presence import Presence
     from kernel_shared_memory.shape import Shape
 
 __all__ = ["SharedMemoryStore"]
@@ -42,7 +41,7 @@ class SharedMemoryStore:
     @property
     def workers(self) -> int:
         """The number of workers that there are slots for."""
-        return len(self._shape.arenas) - 1
+        return self._shape.owners - 1
 
     def open(self, worker: int) -> None:
         """Take over the slot of this worker; nothing happens in a process where the store is open already.
@@ -54,21 +53,21 @@ class SharedMemoryStore:
         if not 0 <= worker < self.workers:
             raise DatasetError(f"shared memory has room for {self.workers} workers: worker {worker} cannot use it")
         try:
-            self._presence = Presence(self._shape, worker)
+            self._presence = enter(self._shape, worker)
         except OSError as error:
             raise DatasetError(
                 f"shared memory of the run cannot be opened ({error.strerror}); has the runner's process ended?"
             ) from error
 
-    def open_in_runner(self, fds: Sequence[int]) -> None:
-        """Take over the slot of the runner's own process, which has descriptors of all arenas."""
-        self._presence = Presence(self._shape, self.workers, fds)
+    def open_in_runner(self, presence: Presence) -> None:
+        """Be at work in the runner's own process, which has a presence already."""
+        self._presence = presence
 
     def close(self) -> None:
         """Let go of everything; values that were loaded stay valid, and small ones can still be loaded."""
         self._prepared.clear()
         if self._presence is not None:
-            self._presence.close()
+            self._presence.leave()
             self._presence = None
 
     def load(self, name: str, handle: Handle, last: bool = False) -> Any:
@@ -100,11 +99,7 @@ class SharedMemoryStore:
         try:
             return presence.write(plan)
         except OSError as error:
-            raise DatasetError(
-                f"{name}: no room for its {plan.size:,} bytes in shared memory ({self._shape.place}): "
-                f"{error.strerror}. Keep fewer large values at once, let catalog option 'directory' name a folder "
-                f"with more room, or declare the dataset as a file."
-            ) from error
+            raise DatasetError(self._no_room(name, plan.size, error)) from error
 
     def size(self, handle: Handle) -> int:
         """Say how many bytes of shared memory the value takes; 0 when it travels inside its handle."""
@@ -114,6 +109,16 @@ class SharedMemoryStore:
         """Drop a value that this store saved and nobody was told about."""
         if is_block(handle):
             self._here("a discarded value").drop(handle)
+
+    def _no_room(self, name: str, size: int, error: OSError) -> str:
+        limit = self._shape.memory_limit
+        limited = "" if limit is None else f", of which values may take {limit:,} bytes"
+        return (
+            f"{name}: no room for its {size:,} bytes in shared memory ({self._shape.place}{limited}) and in the spill "
+            f"folder {os.path.dirname(self._shape.spill)}: {error.strerror or error}. "  # noqa: PTH120 - it is a string
+            f"Let catalog option 'spill' name a folder with more room, keep fewer large values at once, or declare the "
+            f"dataset as a file."
+        )
 
     def _here(self, name: str) -> Presence:
         if self._presence is None or self._presence.pid != os.getpid():

@@ -8,20 +8,23 @@ import socket
 import sys
 from typing import NoReturn
 
-from kernel_process_pool.lifeline import die_with_parent
+from kernel_process_pool.lifeline import adopt_orphans, die_with_parent
 from kernel_process_pool.serve import Server
 from kernel_process_pool.slots import Slots
+from kernel_process_pool.stacks import answer
 
 __all__ = ["main"]
 
 
-def main(number: int, stream: int, slots: int, parent: int) -> NoReturn:
+def main(number: int, stream: int, slots: int, stacks: int, parent: int) -> NoReturn:
     """Serve the runner on `stream` until it says so or is gone; never returns, and runs no exit handlers of others."""
     code = 1
     try:
         os.setpgid(0, 0)  # what nodes start belongs to this group and is ended with it
         die_with_parent(parent)
+        adopt_orphans()  # what leaves the group and loses its parent stays ours, and is ended with us all the same
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        answer(stacks)
         _seed_anew()
         with socket.socket(fileno=stream) as connection:
             Server(number, connection, Slots.attach(slots)[number]).serve()
@@ -36,20 +39,21 @@ def main(number: int, stream: int, slots: int, parent: int) -> NoReturn:
 
 
 def _seed_anew() -> None:
-    """Give NumPy's global generator a seed of its own; a fork copies it, so siblings would draw the same numbers.
+    """Give the global generators of NumPy and PyTorch seeds of their own.
 
-    Python's `random` does so by itself.
+    A fork copies them, so siblings would draw the same numbers. Python's `random` seeds itself anew.
     """
-    generator = sys.modules.get("numpy.random")
-    if generator is not None:
-        generator.seed()
+    for name in ("numpy.random", "torch"):
+        seed = getattr(sys.modules.get(name), "seed", None)
+        if seed is not None:
+            seed()
 
 
 def _flush_and_exit(code: int) -> NoReturn:
-    """End without running exit handlers: a forked worker has inherited the runner's."""
+    """End without running exit handlers: a forked worker has inherited the runner's. No thread is waited for."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
-            continue  # a node closed it, or its reader is gone
+        except (OSError, ValueError, AttributeError):
+            continue  # a node closed it or took it away, or its reader is gone
     os._exit(code)

@@ -10,27 +10,30 @@ __all__ = ["TINY_S", "Costs"]
 
 #: A node under this (seconds, recent mean) costs less than waking somebody up for it.
 TINY_S = 200e-6
-#: How much a new time counts against the mean so far: one preemption must not make a tiny node look long for good.
+#: How much a new time counts against the mean so far, and how many times the mean it counts as at most: one preemption
+#: must not make a tiny node look long, and a node that has become long shall be known for it after a few turns.
 _WEIGHT = 0.25
+_MOST_TIMES = 10
+_UNKNOWN = float("inf")
 
 
 class Costs:
-    """Recent mean seconds of a turn, by what the function runs: many partials of one function count as one."""
+    """Recent mean seconds of a turn, by what the function runs: many partials of one function count as one.
+
+    `groups` has for each function its place in `means`, which is infinite until one of them has run.
+    """
 
     def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
         keys: dict[Any, int] = {}
-        self._group = [keys.setdefault(_key(function), len(keys)) for function in functions]
-        self._means: list[float] = [float("inf")] * len(keys)
+        self.groups = [keys.setdefault(_key(function), len(keys)) for function in functions]
+        self.means: list[float] = [_UNKNOWN] * len(keys)
 
-    def mean(self, which: int) -> float:
-        """Return the recent mean of function number `which`; infinite while it has never run."""
-        return self._means[self._group[which]]
-
-    def add(self, which: int, seconds: float) -> None:
-        """Take a time into the mean."""
-        group = self._group[which]
-        mean = self._means[group]
-        self._means[group] = seconds if mean == float("inf") else mean + (seconds - mean) * _WEIGHT
+    def add(self, group: int, seconds: float) -> None:
+        """Take a time into a mean."""
+        mean = self.means[group]
+        if seconds > mean * _MOST_TIMES:
+            seconds = mean * _MOST_TIMES + 1e-6
+        self.means[group] = seconds if mean == _UNKNOWN else mean + (seconds - mean) * _WEIGHT
 
 
 def _key(function: Callable[..., Any]) -> Any:

@@ -6,33 +6,36 @@ import pickle
 import selectors
 import signal
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from kernel.errors import KernelError
 from kernel.failure import rebuild
-from kernel.specs.events import Event, Failure, Log, Outcomes, State, WorkerDown, WorkerUp
-from kernel_process_pool.deaths import Death, in_words
-from kernel_process_pool.launchers import ForkLauncher, Launcher, ServerLauncher
+from kernel.specs.events import Event, Failure, Log, Outcomes, Published, State, WorkerDown, WorkerUp
+from kernel_process_pool.deaths import Death, FalseStarts, in_words
+from kernel_process_pool.launchers import Launcher
+from kernel_process_pool.overdue import Overdue
+from kernel_process_pool.silence import Silence
 from kernel_process_pool.slots import Slots
-from kernel_process_pool.wire import Kind
+from kernel_process_pool.stacks import Stacks
+from kernel_process_pool.turnover import FAREWELL_S, Turnover
+from kernel_process_pool.verdicts import cancelled, of_running, without_result
+from kernel_process_pool.wire import Kind, unpack_outcomes
 from kernel_process_pool.workers import WorkerLink
 
 if TYPE_CHECKING:
-    from kernel.specs.tasks import Turn
     from kernel_process_pool.dispatch import Dispatch
+    from kernel_process_pool.options import Options
 
 __all__ = ["Crew"]
 
-#: So many workers in a row that end before they have run anything mean that none ever will.
-_MOST_FALSE_STARTS = 3
-#: How long workers get to end in good order (seconds).
-_FAREWELL_S = 10.0
-
 
 class Crew:
-    """Up to `size` worker processes, their streams, and the one who makes them."""
+    """Up to `size` worker processes, their streams, and the one who makes them.
+
+    `modules` are loaded before workers are made, `variables` added to their environment.
+    """
 
     def __init__(
         self,
@@ -41,31 +44,54 @@ class Crew:
         modules: Sequence[str],
         selector: selectors.BaseSelector,
         dispatch: Dispatch,
+        options: Options,
+        variables: Mapping[str, str],
     ) -> None:
         self.size = size
         self.links: dict[int, WorkerLink] = {}
         self._selector = selector
         self._dispatch = dispatch
+        self._stacks = Stacks()
+        try:
+            self._launcher = Launcher(method, modules, self._stacks.fd, variables)
+        except BaseException:
+            self._stacks.close()
+            raise
         self._slots = Slots(size)
-        self._launcher: Launcher = ForkLauncher() if method == "fork" else ServerLauncher(method, modules)
+        self._silence = Silence(options.report_silent_after, self._stacks, self._launcher.kill)
+        self._overdue = Overdue(self._silence, self._launcher.kill)
+        self._turnover = Turnover(options)
         self._program = b""
         self._limit = size
-        self._false_starts = 0
+        self._false_starts = FalseStarts()
         self._closing = False
 
     # -- workers --------------------------------------------------------------------------------------------------
 
-    def begin(self, program: bytes, workers: int) -> None:
-        """Send the program of a new run to its workers, those to come included; others that are warm stay idle."""
+    def begin(self, program: bytes, workers: int, names: Sequence[str]) -> None:
+        """Send the program of a new run to its workers, those to come included; others that are warm stay idle.
+
+        `names` are those of its nodes.
+        """
         self._program, self._limit = program, workers
+        self._silence.begin(names)
         self.resume()
         for link in self.active():
-            link.ready = False
-            link.send(Kind.PROGRAM, program)
+            link.take_up(program)
 
     def resume(self) -> None:
         """Let workers start turns again that held back for a failure."""
         self._slots.clear_hold()
+
+    @property
+    def limit(self) -> int:
+        """How many workers the run may have."""
+        return self._limit
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a node has failed and the runner has not heard of it yet: no worker would start anything."""
+        return self._slots.hold
 
     def active(self) -> list[WorkerLink]:
         """List the workers that take part in the run."""
@@ -82,7 +108,7 @@ class Crew:
 
     def _start(self, number: int) -> None:
         ours, theirs = socket.socketpair()
-        link = WorkerLink(number, ours, self._slots[number])
+        link = WorkerLink(number, ours, self._slots[number], room=self._turnover.most_nodes)
         try:
             self._launcher.start(number, theirs, self._slots.fd)
         except BaseException:
@@ -93,7 +119,18 @@ class Crew:
         for fd in self._launcher.descriptors():
             if fd not in self._selector.get_map():
                 self._selector.register(fd, selectors.EVENT_READ)
-        link.send(Kind.PROGRAM, self._program)
+        link.take_up(self._program)
+
+    def retire(self) -> None:
+        """Send home the workers that have nothing to do and are used up; `grow` makes their successors."""
+        self._turnover.dismiss_used_up(self.active())
+
+    def make_fresh(self, wanted: int) -> None:
+        """See to it that as many workers as are wanted have run nothing, are on their way, or will have room to be."""
+        if wanted > 0:
+            active = self.active()
+            leaving = sum(link.number < self._limit for link in self.links.values()) - len(active)
+            self.grow(self._turnover.make_way(active, leaving, self._limit, wanted))
 
     def watch_unsent(self) -> None:
         """Have the selector tell when there is room again in streams that were full."""
@@ -109,37 +146,60 @@ class Crew:
         """Deal with a descriptor that the selector found ready."""
         link: WorkerLink | None = key.data
         if link is None:
-            deaths = self._launcher.collect(key.fd)
-            if deaths:
-                self._forget_closed()
+            deaths = self._launcher.collect()
+            if key.fd not in self._launcher.descriptors():  # it was the last that this one had to tell
+                self._selector.unregister(key.fileobj)
             return [event for death in deaths for event in self._bury(death)]
         if self.links.get(link.number) is not link:
             return []  # it was buried on news that came in the same round
         if mask & selectors.EVENT_WRITE:
             link.flush()
-        return self._read(link) if mask & selectors.EVENT_READ else []
+        if not mask & selectors.EVENT_READ:
+            return []
+        events = self._read(link)
+        if events:
+            self._turnover.weigh(link)
+        return events
 
     def _read(self, link: WorkerLink) -> list[Event]:
         events: list[Event] = []
         try:
             for kind, body in link.receive():
-                events.append(self._event(link, kind, body))
+                events += self._event(link, kind, body)
         except EOFError:
             # Its end of the stream is gone, so it is of no more use; the news of its end will follow.
             self._selector.unregister(link.stream)
             self._launcher.kill(link.number, signal.SIGKILL)
         return events
 
-    def _event(self, link: WorkerLink, kind: Kind, body: bytes) -> Event:
+    def _event(self, link: WorkerLink, kind: Kind, body: bytes) -> list[Event]:
         if kind == Kind.OUTCOMES:
-            batch: Outcomes = pickle.loads(body)
-            self._false_starts = 0
-            self._dispatch.learn(batch, link.settle(batch), link)
-            return batch
+            batch = unpack_outcomes(body)
+            self._false_starts.clear()
+            link.settle(len(batch))
+            self._dispatch.learn(batch)
+            return [batch]
+        if kind == Kind.DROPPED:
+            return cancelled([turn[0] for turn in link.settle_dropped(body)], link.number)
+        if kind in (Kind.READY, Kind.BROKEN):
+            return self._taken_up(link, kind, body)
         if kind == Kind.LOG:
-            return Log(*pickle.loads(body))
-        if kind == Kind.BROKEN:
-            failure: Failure = pickle.loads(body)
+            return [Log(*pickle.loads(body))]
+        node, handles, problem = pickle.loads(body)
+        if problem is None:
+            return [Published(link.number, node, handles)]
+        return [Outcomes.without_result(link.number, (node,), State.FAILED, failure=problem)]
+
+    def _taken_up(self, link: WorkerLink, kind: Kind, body: bytes) -> list[Event]:
+        """Take in that a worker is ready for a run, or cannot be; raises what stops it."""
+        failure: Failure | None = None
+        if kind == Kind.READY:
+            program = pickle.loads(body)
+        else:
+            program, failure = pickle.loads(body)
+        if program != link.programs or link.number >= self._limit:
+            return []  # that run is over
+        if failure is not None:
             error = rebuild(failure, "", link.number).cause
             if isinstance(error, KernelError):  # a listener's error, for one, says all that is to be said
                 raise error
@@ -147,10 +207,11 @@ class Crew:
                 f"worker {link.number} could not take up the run: {failure.type_name}: {failure.message}\n"
                 f"{failure.traceback}"
             )
+        self._false_starts.clear()
         link.ready = True
         link.pid = self._launcher.pid(link.number) or 0
         link.start_clock()
-        return WorkerUp(link.number, link.pid)
+        return [WorkerUp(link.number, link.pid)]
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -165,19 +226,14 @@ class Crew:
         how = link.ended_for or in_words(death.code)
         fate = link.fate()
         running = fate.running
-        events.append(WorkerDown(link.number, death.pid, how, running.index if running else None, planned))
+        events.append(WorkerDown(link.number, death.pid, how, running[0] if running else None, planned))
         if running is not None:
-            events.append(_outcome_of_running(link, running))
-        elif not (planned or self._closing or link.slot.done):
-            self._count_false_start(how)
-        events += _without_result(link.number, fate.unreported, State.LOST)
-        events += _without_result(link.number, fate.unstarted, State.CANCELLED)
+            events.append(of_running(link, running))
+        elif not (planned or self._closing or link.ready):
+            self._false_starts.add(how)
+        events += without_result(link.number, [turn[0] for turn in fate.unreported], State.LOST)
+        events += cancelled([turn[0] for turn in fate.unstarted], link.number)
         return events
-
-    def _count_false_start(self, how: str) -> None:
-        self._false_starts += 1
-        if self._false_starts >= _MOST_FALSE_STARTS:
-            raise KernelError(f"{self._false_starts} workers in a row ended before they ran anything, by {how}")
 
     def _forget(self, link: WorkerLink) -> None:
         del self.links[link.number]
@@ -185,30 +241,13 @@ class Crew:
             self._selector.unregister(link.stream)
         link.stream.close()
 
-    def _forget_closed(self) -> None:
-        """Take descriptors off the selector that the launcher has closed."""
-        known = {link.stream.fileno() for link in self.links.values()} | set(self._launcher.descriptors())
-        for fd, key in list(_by_fd(self._selector).items()):
-            if key.data is None and fd not in known:
-                self._selector.unregister(key.fileobj)
-
     def stop_overdue(self) -> None:
-        """End workers whose node has passed its time limit: first as a wish, a second later for good."""
-        now = monotonic()
-        for link in self.links.values():
-            if link.deadline is None or now < link.deadline:
-                continue
-            if link.ended_for is None:
-                link.ended_for = "its time limit"
-                link.deadline = now + 1.0
-                self._launcher.kill(link.number, signal.SIGTERM)
-            else:
-                link.deadline = None
-                self._launcher.kill(link.number, signal.SIGKILL)
+        """Deal with workers that take too long, or very long."""
+        self._overdue.act(self.links.values())
 
     def next_deadline(self) -> float | None:
         """Return when `stop_overdue` has something to do next, by the monotonic clock."""
-        return min((link.deadline for link in self.links.values() if link.deadline is not None), default=None)
+        return self._overdue.next_moment(self.links.values())
 
     def interrupt(self) -> None:
         """Tell workers that run something to stop it, as Ctrl-C would."""
@@ -224,7 +263,7 @@ class Crew:
                 self._launcher.kill(link.number, signal.SIGKILL)
             else:
                 link.send(Kind.QUIT, b"")
-        until = monotonic() + (0.0 if cancel else _FAREWELL_S)
+        until = monotonic() + (0.0 if cancel else FAREWELL_S)
         while self.links and monotonic() < until:
             self.watch_unsent()
             for key, mask in self._selector.select(max(0.0, until - monotonic())):
@@ -237,26 +276,10 @@ class Crew:
                 self._selector.unregister(fd)
         self._launcher.close()
         self._slots.close()
+        self._stacks.close()
 
     def _last_words(self, key: selectors.SelectorKey, mask: int) -> None:
         try:
             self.on_ready(key, mask)
         except KernelError:
             return  # a worker that could not start is on its way out as well
-
-
-def _by_fd(selector: selectors.BaseSelector) -> Mapping[int, selectors.SelectorKey]:
-    return {key.fd: key for key in selector.get_map().values()}
-
-
-def _outcome_of_running(link: WorkerLink, turn: Turn) -> Outcomes:
-    if link.ended_for is None:
-        return Outcomes.without_result(link.number, (turn.index,), State.LOST, attempt=turn.attempt)
-    text = f"it took longer than its limit of {turn.timeout:g} s and was stopped"
-    failure = Failure("timeout", "TimeoutError", text, pickled=pickle.dumps(TimeoutError(text)))
-    return Outcomes.without_result(link.number, (turn.index,), State.FAILED, failure=failure, attempt=turn.attempt)
-
-
-def _without_result(worker: int, turns: Iterable[Turn], state: State) -> list[Event]:
-    indices = [turn.index for turn in turns]
-    return [Outcomes.without_result(worker, indices, state)] if indices else []

@@ -7,12 +7,21 @@ import signal
 
 from attrs import frozen
 
-__all__ = ["Death", "in_words", "reap"]
+from kernel.errors import KernelError
+from kernel_process_pool.orphans import end_group
+
+__all__ = ["Death", "FalseStarts", "in_words", "reap"]
+
+#: So many workers in a row that end before they are ready mean that none ever will be.
+_MOST_FALSE_STARTS = 10
 
 
 @frozen
 class Death:
-    """The end of a worker process: its number and pid, and `os.waitstatus_to_exitcode`'s code (None: not known)."""
+    """The end of a worker process: its number and pid, and `os.waitstatus_to_exitcode`'s code.
+
+    None: it was killed because the process that makes the workers ended.
+    """
 
     number: int
     pid: int
@@ -22,7 +31,7 @@ class Death:
 def in_words(code: int | None) -> str:
     """Say how a process ended: a signal by name, with the usual cause of the one that has one, or an exit code."""
     if code is None:
-        return "an unknown cause"
+        return "the end of the process that makes workers (was it killed?)"
     if code >= 0:
         return f"exit code {code}"
     try:
@@ -33,17 +42,32 @@ def in_words(code: int | None) -> str:
     return f"{name} (signal {-code}{hint})"
 
 
-def reap(pid: int, *, block: bool = False) -> int | None:
+def reap(pid: int) -> int | None:
     """Collect a child that has ended, after killing what is left of its process group; return its exit code.
 
     None: it has not ended. While the child is not collected its group cannot become anybody else's, so the kill can
     only hit what the worker itself left behind.
     """
-    options = os.WEXITED | os.WNOWAIT | (0 if block else os.WNOHANG)
-    if os.waitid(os.P_PID, pid, options) is None:
+    if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
         return None
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass  # nothing is left, or (macOS) only the ended process itself
+    end_group(pid)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+class FalseStarts:
+    """Counts workers in a row that end before they are ready for anything."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def clear(self) -> None:
+        """Take note that a worker is ready."""
+        self._count = 0
+
+    def add(self, how: str) -> None:
+        """Take note of one that has ended so; raises KernelError when that seems to go on for ever."""
+        if how == in_words(None):
+            return  # the server's ends are counted by whoever starts servers
+        self._count += 1
+        if self._count >= _MOST_FALSE_STARTS:
+            raise KernelError(f"{self._count} workers in a row ended before they ran anything, by {how}")

@@ -1,16 +1,20 @@
-"""Who gets which turn next: tiny nodes in batches, all others one at a time to whoever is idle."""
+"""Who gets which turn next: the longest way to go first, tiny nodes in batches, all others one at a time."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
+from kernel.nodes.policy import DEFAULT_POLICY
 from kernel_process_pool.costs import TINY_S, Costs
+from kernel_process_pool.wire import FOLLOWS, INNER
 
 if TYPE_CHECKING:
     from kernel.specs.events import Outcomes
     from kernel.specs.tasks import Program, Tasks, Turn
+    from kernel_process_pool.wire import Sent
     from kernel_process_pool.workers import WorkerLink
 
 __all__ = ["Dispatch"]
@@ -19,72 +23,219 @@ __all__ = ["Dispatch"]
 #: bridge the time until the next message, little enough that nothing waits long behind another.
 _AHEAD_S = 1e-3
 _MOST_AHEAD = 1024
+#: A node of up to this (seconds, recent mean) may be sent to a worker that has another to run: the wake-up between the
+#: two is worth saving.
+_SHORT_S = 10e-3
+#: A turn of which there is nothing to say is by itself.
+_ONE = (0,)
 
 
 class Dispatch:
     """The queue of turns that are with no worker yet, and what is known of how long nodes take."""
 
     def __init__(self) -> None:
-        self._queue: deque[Turn] = deque()
-        self._which: Sequence[int] = ()
+        self._program: Program | None = None
         self._costs = Costs(())
+        self._groups: list[int] = []
+        #: The ranks of the nodes that wait: a heap, and sorted from end to end as long as `_is_sorted` says so.
+        self._queue: list[int] = []
+        self._is_sorted = True
+        #: Nodes that want a process of their own; they wait apart from the others.
+        self._fresh: frozenset[int] = frozenset()
+        self._waiting_fresh: deque[int] = deque()
+        #: The turns of nodes of which there is more to say than the number, each with those that follow in its chain.
+        self._turns: dict[int, Sequence[Sent]] = {}
+        self._timeouts: dict[int, float] = {}
 
     def begin(self, program: Program) -> None:
         """Make ready for a run."""
-        self._queue.clear()
-        self._which = program.which
+        self.clear()
+        self._program = program
         self._costs = Costs(program.functions)
+        self._groups = list(map(self._costs.groups.__getitem__, program.which))
+        policies = [node.policy for node in program.nodes or ()]
+        usual = policies.count(DEFAULT_POLICY) == len(policies)
+        self._fresh = frozenset(() if usual else (at for at, policy in enumerate(policies) if policy.fresh_process))
 
     def __len__(self) -> int:
         return len(self._queue)
 
+    @property
+    def waits(self) -> bool:
+        """Whether any turn waits for a worker."""
+        return bool(self._queue or self._waiting_fresh)
+
+    @property
+    def wants_fresh(self) -> int:
+        """How many turns wait for a process that has run nothing."""
+        return len(self._waiting_fresh)
+
     def add(self, tasks: Tasks) -> None:
         """Queue turns."""
-        self._queue.extend(tasks)
+        index = tasks.index
+        if tasks.handles is not None or tasks.attempts or tasks.chains:
+            self._turns.update((turn.index, _packed(turn, tasks.attempts)) for turn in tasks)
+        self._timeouts.update(tasks.timeouts)
+        if self._fresh:
+            self._waiting_fresh.extend(each for each in index if each in self._fresh)
+            index = [each for each in index if each not in self._fresh]
+        self._push(index)
 
-    def clear(self) -> list[Turn]:
-        """Take everything back."""
-        turns = list(self._queue)
-        self._queue.clear()
-        return turns
+    def put_back(self, turns: Sequence[Sent]) -> None:
+        """Queue turns again that a worker was sent and will not run; the first is not one that follows another."""
+        heads: list[int] = []
+        for turn in turns:
+            if turn[4] & FOLLOWS:
+                self._turns[heads[-1]] = (*self._turns[heads[-1]], turn)
+            else:
+                heads.append(turn[0])
+                self._turns[turn[0]] = (turn,)
+        self._push(heads)
 
-    def learn(self, batch: Outcomes, turns: Sequence[Turn], link: WorkerLink) -> None:
-        """Take in how long turns took, and that they are no longer with the worker."""
-        for turn, start, end in zip(turns, batch.start, batch.end, strict=True):
-            which = self._which[turn.index]
-            mean = self._costs.mean(which)
-            link.ahead_s -= mean if mean <= TINY_S else 0.0
-            if end > start:
-                self._costs.add(which, end - start)
-        if not link.sent:
-            link.ahead_s = 0.0
+    def _push(self, nodes: Iterable[int]) -> None:
+        assert self._program is not None
+        ranks = map(self._program.rank.__getitem__, nodes)
+        if not self._queue:
+            self._queue = sorted(ranks)
+            self._is_sorted = True
+        else:
+            self._is_sorted = False
+            for rank in ranks:
+                heappush(self._queue, rank)
 
-    def hand_out(self, links: Iterable[WorkerLink]) -> None:
+    def clear(self) -> list[int]:
+        """Take everything back; return the nodes, those of chains included."""
+        order = self._program.order if self._program is not None else ()
+        heads = [*(order[rank] for rank in self._queue), *self._waiting_fresh]
+        nodes = [turn[0] for head in heads for turn in self._turns.get(head, ((head,),))]
+        self._queue = []
+        self._is_sorted = True
+        self._waiting_fresh.clear()
+        self._turns.clear()
+        self._timeouts.clear()
+        return nodes
+
+    def learn(self, batch: Outcomes) -> None:
+        """Take in how long turns took."""
+        if batch.states:
+            return
+        groups = list(map(self._groups.__getitem__, batch.index))
+        if groups.count(groups[0]) == len(groups):
+            self._costs.add(groups[0], (sum(batch.end) - sum(batch.start)) / len(groups))
+        else:
+            for group, start, end in zip(groups, batch.start, batch.end, strict=True):
+                self._costs.add(group, end - start)
+
+    # -- out ------------------------------------------------------------------------------------------------------
+
+    def hand_out(self, links: Sequence[WorkerLink]) -> None:
         """Send what can be sent now; the idlest worker first."""
+        if self._waiting_fresh:
+            self._hand_out_fresh(links)
         if not self._queue:
             return
-        candidates = sorted(links, key=lambda link: len(link.sent))
+        candidates = sorted(links, key=lambda link: len(link.sent)) if len(links) > 1 else links
+        if len(candidates) > 1 and not candidates[1].sent and self._turns:
+            candidates = self._nearest_first(candidates)
         for left, link in zip(range(len(candidates), 0, -1), candidates, strict=True):
             if not self._queue:
                 return
-            turns = self._next(link, -(-len(self._queue) // left))
-            if turns:
-                link.submit(turns)
+            if (
+                link.recalled
+                or link.deadline is not None
+                or link.limit is not None
+                or (link.room is not None and link.room <= 0)
+            ):
+                continue
+            nodes = self._next(len(link.sent), -(-len(self._queue) // left), link.room)
+            if nodes:
+                self._send(link, nodes)
 
-    def _next(self, link: WorkerLink, share: int) -> list[Turn]:
-        """Take from the queue what this worker can have now: at most `share` tiny turns, or one of any length."""
-        if link.deadline is not None or link.ahead_s > _AHEAD_S / 2:
+    def _nearest_first(self, links: Sequence[WorkerLink]) -> Sequence[WorkerLink]:
+        """Put first, of the workers that have nothing to do, the one that has read most of what the next node reads.
+
+        What a process has read before it reads again without page faults, which are most of what a large input costs.
+        """
+        turns = self._turns.get(self._peek())
+        if turns is None or self._mean(self._peek()) <= TINY_S:
+            return links
+        handles = turns[0][1]
+        return sorted(links, key=lambda link: (bool(link.sent), -link.has_read(handles)))
+
+    def _hand_out_fresh(self, links: Iterable[WorkerLink]) -> None:
+        for link in links:
+            if link.fresh and self._waiting_fresh:
+                self._send(link, [self._waiting_fresh.popleft()])
+                link.room = 0  # nothing may follow
+
+    def _next(self, ahead: int, share: int, room: int | None) -> list[int]:
+        """Take from the queue what a worker with so many turns can have now: up to `share` tiny ones, or one other."""
+        first = self._mean(self._peek())
+        if first > TINY_S:
+            # A short one may wait with a worker, so that the worker needs not wait for us: it can be recalled.
+            most = 1 if first > _SHORT_S or len(self._queue) <= share else 2
+            return [self._pop()] if ahead < most else []
+        wanted = min(_MOST_AHEAD, max(2, int(_AHEAD_S / (first + 1e-7))))
+        if 2 * ahead > wanted:
             return []
-        turns: list[Turn] = []
-        while self._queue and len(turns) < min(share, _MOST_AHEAD):
-            mean = self._costs.mean(self._which[self._queue[0].index])
-            tiny = mean <= TINY_S and self._queue[0].timeout is None
-            if not tiny and (turns or link.sent):
-                break
-            turns.append(self._queue.popleft())
-            if not tiny:
-                break
-            link.ahead_s += mean
-            if link.ahead_s > _AHEAD_S:
-                break
-        return turns
+        count = min(share, wanted - ahead, _MOST_AHEAD if room is None else room)
+        if self._is_sorted and not self._turns and not self._timeouts:
+            return self._cut(count)
+        nodes: list[int] = []
+        while self._queue and count > 0 and self._mean(self._peek()) <= TINY_S:
+            nodes.append(self._pop())
+            count -= len(self._turns.get(nodes[-1], _ONE))
+        return nodes
+
+    def _cut(self, count: int) -> list[int]:
+        """Take the first tiny ones, at most so many: what is sorted can be cut at once."""
+        assert self._program is not None
+        nodes = list(map(self._program.order.__getitem__, self._queue[:count]))
+        means = list(map(self._costs.means.__getitem__, map(self._groups.__getitem__, nodes)))
+        if max(means) > TINY_S:
+            del nodes[next(at for at, mean in enumerate(means) if mean > TINY_S) :]
+        del self._queue[: len(nodes)]
+        return nodes
+
+    def _peek(self) -> int:
+        assert self._program is not None
+        return self._program.order[self._queue[0]]
+
+    def _pop(self) -> int:
+        assert self._program is not None
+        rank = self._queue.pop(0) if self._is_sorted else heappop(self._queue)
+        return self._program.order[rank]
+
+    def _mean(self, node: int) -> float:
+        """Return the seconds that a node with all its chain is expected to take; infinite where nobody knows."""
+        if node in self._timeouts:
+            return float("inf")
+        means, groups = self._costs.means, self._groups
+        turns = self._turns.get(node)
+        if turns is None:
+            return means[groups[node]]
+        return sum(means[groups[turn[0]]] for turn in turns)
+
+    def _send(self, link: WorkerLink, nodes: Sequence[int]) -> None:
+        take = self._turns.pop
+        if self._turns:
+            turns = [turn for node in nodes for turn in take(node, None) or ((node, (), 0, 1, 0),)]
+        else:
+            turns = [(node, (), 0, 1, 0) for node in nodes]
+        link.submit(turns, self._timeouts.pop(nodes[0], None) if self._timeouts else None)
+        if len(nodes) == 1 and turns[0][1]:
+            assert self._program is not None
+            link.reads(turns[0][1], self._program.store.size)
+
+
+def _packed(turn: Turn, attempts: Mapping[int, int]) -> Sequence[Sent]:
+    """Make what is sent of a turn and of those that follow in its chain."""
+    chain = turn.chain
+    if chain is None:
+        return ((turn.index, turn.handles, turn.last, turn.attempt, 0),)
+    inner = chain.inner
+    turns: list[Sent] = [(turn.index, turn.handles, turn.last, turn.attempt, INNER if inner & 1 else 0)]
+    for each, handles, last in zip(chain.index, chain.handles, chain.last, strict=True):
+        inner >>= 1
+        turns.append((each, handles, last, attempts.get(each, 1), FOLLOWS | (INNER if inner & 1 else 0)))
+    return turns

@@ -8,13 +8,20 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from kernel.errors import ValidationError
-from kernel.specs.events import Event, Outcomes, State, WorkerDown
+from kernel.specs.events import Event, Outcomes, WorkerDown
 from kernel.specs.executor import Capabilities, Reach
 from kernel_process_pool.crew import Crew
 from kernel_process_pool.dispatch import Dispatch
+from kernel_process_pool.hidden import hidden_modules, home
 from kernel_process_pool.methods import choose_method
-from kernel_process_pool.travel import dumps, obstacle
+from kernel_process_pool.options import Options
+from kernel_process_pool.stragglers import POLL_S, Stragglers
+from kernel_process_pool.threads import variables_for as thread_variables
+from kernel_process_pool.travel import dumps, obstacle, parcel
+from kernel_process_pool.verdicts import cancelled
 
 if TYPE_CHECKING:
     from kernel.nodes import Node
@@ -26,40 +33,57 @@ __all__ = ["ProcessPoolExecutor"]
 class ProcessPoolExecutor:
     """Worker processes on this machine. `start_method` is fork, spawn or forkserver.
 
-    None: what the variable KERNEL_MP_CONTEXT says, else forkserver. Raises ConfigError for an unknown method.
+    None: what the variable KERNEL_MP_CONTEXT says, else forkserver. `threads_per_worker` is how many threads libraries
+    may use in a worker (None: the CPUs are shared out, 0: as many as they like). A worker is replaced after
+    `max_nodes_per_worker` nodes, or when it keeps more than `max_worker_memory` (bytes, or text like "2GB") to itself.
+    A node without a time limit is reported with its stack after `report_silent_after` seconds (0: never).
+    Raises ConfigError for what makes no sense.
     """
 
-    capabilities = Capabilities(reach=Reach.PROCESS, kill=True)
+    capabilities = Capabilities(reach=Reach.PROCESS, chains=True, kill=True, policies=frozenset({"fresh_process"}))
     default_catalog = "shared_memory"
 
-    def __init__(self, start_method: str | None = None) -> None:
+    def __init__(
+        self,
+        start_method: str | None = None,
+        threads_per_worker: int | None = None,
+        max_nodes_per_worker: int | None = None,
+        max_worker_memory: int | str | None = None,
+        report_silent_after: float = 60.0,
+    ) -> None:
         self._method = choose_method(start_method)
+        self._options = Options.checked(
+            threads_per_worker, max_nodes_per_worker, max_worker_memory, report_silent_after
+        )
+        if max_nodes_per_worker is not None or max_worker_memory is not None:
+            self.capabilities = evolve(self.capabilities, chains=False)  # a worker may be replaced after any node
         self._dispatch = Dispatch()
         self._crew: Crew | None = None
         self._selector: selectors.BaseSelector
         self._woken = self._wake = -1
         self._events: list[Event] = []
+        self._stragglers = Stragglers()
         #: The runner was told of a failure, or of a death, and has dealt with it when it calls again.
         self._told_failure = False
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
-        problems: list[str] = []
-        causes: dict[int, str | None] = {}
-        for node in nodes:
-            key = id(node.func)
-            if key not in causes:
-                causes[key] = obstacle(node.func)
-            if causes[key]:
-                problems.append(
-                    f"node {node.name!r} cannot be sent to another process: {causes[key]}; "
+        functions = {id(node.func): node.func for node in nodes}  # many nodes may share one
+        hidden = hidden_modules(set(map(home, functions.values())))
+        causes = {key: cause for key, func in functions.items() if (cause := obstacle(func, hidden)) is not None}
+        if causes:
+            raise ValidationError(
+                [
+                    f"node {node.name!r} cannot be sent to another process: {causes[id(node.func)]}; "
                     f"run with the executor 'threads' or 'sequential'"
-                )
-        if problems:
-            raise ValidationError(problems)
+                    for node in nodes
+                    if id(node.func) in causes
+                ]
+            )
 
     def start(self, program: Program, workers: int) -> int:
         """Make ready for a run; workers are made as turns come in, and kept for the next run."""
+        variables = thread_variables(self._options.threads_per_worker, workers)
         if self._crew is not None and self._crew.size < workers:
             self.shutdown()
         if self._crew is None:
@@ -67,10 +91,11 @@ class ProcessPoolExecutor:
             self._selector = selectors.DefaultSelector()
             self._selector.register(self._woken, selectors.EVENT_READ, self)
             modules = (*_OWN_MODULES, type(program.store).__module__, *program.modules)
-            self._crew = Crew(self._method, workers, modules, self._selector, self._dispatch)
+            self._crew = Crew(self._method, workers, modules, self._selector, self._dispatch, self._options, variables)
         self._events.clear()
         self._dispatch.begin(program)
-        self._crew.begin(dumps(program.for_travel()), workers)
+        hidden = hidden_modules(program.modules)
+        self._crew.begin(parcel(dumps(program.for_travel(), hidden), variables), workers, program.names)
         if not self._crew.active():
             self._crew.grow(1)
         return workers
@@ -87,32 +112,46 @@ class ProcessPoolExecutor:
             self._crew.resume()
 
     def _feed(self) -> None:
+        """Make workers as they are needed and give them what they can have now."""
         crew = self._crew
         assert crew is not None
+        crew.retire()
+        if crew.is_held:
+            return
+        crew.make_fresh(self._dispatch.wants_fresh)
+        if not self._dispatch.waits:
+            return
         active = crew.active()
-        idle = sum(not link.sent for link in active)
-        if len(self._dispatch) > idle:
-            crew.grow(len(self._dispatch) - idle)
-            active = crew.active()
+        if len(active) < crew.limit:
+            idle = sum(not link.sent for link in active)
+            if len(self._dispatch) > idle:
+                crew.grow(len(self._dispatch) - idle)
+                active = crew.active()
         self._dispatch.hand_out(active)
-        crew.watch_unsent()
 
     def wait(self, timeout: float | None = None) -> Sequence[Event]:
         """Return all events that are in, waiting for the first."""
         crew = self._crew
         assert crew is not None
         self._resume()
+        self._feed()
         until = None if timeout is None else monotonic() + timeout
         woken = False
         while not self._events and not woken:
-            patience = _time_to(until, crew.next_deadline())
-            for key, mask in self._selector.select(patience):
+            crew.watch_unsent()
+            links = () if len(self._dispatch) else crew.active()
+            soon = monotonic() + POLL_S if self._stragglers.are_possible(links) else None
+            ready = self._selector.select(_time_to(until, soon, crew.next_deadline()))
+            for key, mask in ready:
                 if key.data is self:
                     woken = bool(os.read(self._woken, 4096))
                 else:
                     self._events += crew.on_ready(key, mask)
+            if soon is not None and not ready:
+                self._dispatch.put_back(self._stragglers.taken_from(links))
             crew.stop_overdue()
-            self._feed()
+            if not self._events:  # else the runner may have something better for whoever is free now
+                self._feed()
             if until is not None and monotonic() >= until:
                 break
         events, self._events = self._events, []
@@ -126,9 +165,7 @@ class ProcessPoolExecutor:
 
     def cancel(self, *, kill: bool) -> None:
         """Take back what has not started; with `kill`, interrupt what runs."""
-        taken = [turn.index for turn in self._dispatch.clear()]
-        if taken:
-            self._events.append(Outcomes.without_result(0, taken, State.CANCELLED))
+        self._events += cancelled(self._dispatch.clear())
         if self._crew is None:
             return
         for link in self._crew.links.values():
@@ -156,7 +193,7 @@ def _has_failures(event: Event) -> bool:
 
 
 #: What every worker needs: loaded once, by whoever makes them.
-_OWN_MODULES = ("kernel_process_pool.child",)
+_OWN_MODULES = ("kernel_process_pool.child", "kernel_process_pool.server")
 
 
 def _time_to(*moments: float | None) -> float | None:

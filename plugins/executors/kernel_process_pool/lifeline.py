@@ -1,4 +1,4 @@
-"""Ties a process's life to its parent's, so that nothing goes on running when the runner is gone."""
+"""Ties the lives of processes together, so that nothing goes on running when the runner is gone."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import signal
 import sys
 import warnings
 
-__all__ = ["die_with_parent", "fork", "open_process"]
+__all__ = ["adopt_orphans", "die_with_parent", "fork", "open_process"]
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent(parent: int) -> None:
@@ -21,9 +22,22 @@ def die_with_parent(parent: int) -> None:
     """
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the call: the signal will never come
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Have descendants of this process that lose their parent become its children, and not those of `init` (Linux).
+
+    Forked children do not inherit this.
+    """
+    if sys.platform == "linux":
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
 def fork() -> int:

@@ -9,15 +9,18 @@ import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Sequence
-from time import perf_counter as clock
+from time import time as clock
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from kernel.failure import capture
-from kernel.specs.events import Outcomes, Row, State
+from kernel.held import Held
+from kernel.specs.events import Outcomes, Row
 from kernel.worker import Worker
+from kernel_process_pool.barrier import join_barrier
 from kernel_process_pool.costs import TINY_S, Costs
-from kernel_process_pool.wire import Inbox, Kind, frame
+from kernel_process_pool.slots import ALL
+from kernel_process_pool.wire import FOLLOWS, INNER, Inbox, Kind, Sent, frame, pack_outcomes, unpack_turns
 
 if TYPE_CHECKING:
     from kernel.specs.tasks import Program
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 #: Results of tiny nodes are sent together, but none is held back for longer than this (seconds).
-_FLUSH_S = 250e-6
+_FLUSH_S = 1e-3
 
 
 class Server:
@@ -38,14 +41,20 @@ class Server:
         self._slot = slot
         self._sending = threading.Lock()  # log records come from any thread of a node
         self._inbox = Inbox()
-        self._queue: deque[tuple[int, Sequence[Any], int, int]] = deque()
+        self._queue: deque[Sent] = deque()
         self._rows: list[Row] = []
+        #: What the turns of the chain that is run have made, and which of them made what is held.
+        self._made: dict[str, Any] = {}
+        self._held = -1
         self._count = 0
+        #: Which program this is: one may be over before a worker has come to take it up.
+        self._programs = 0
         self._over = False
         self._running = False
         self._worker: Worker | None = None
         self._costs = Costs(())
         signal.signal(signal.SIGINT, self._interrupted)
+        join_barrier()
 
     def serve(self) -> None:
         """Take and run turns until the runner says that it is over, or is gone."""
@@ -73,14 +82,18 @@ class Server:
 
     def _take(self, kind: Kind, body: bytes) -> None:
         if kind == Kind.TASKS:
-            self._queue.extend(pickle.loads(body))
+            self._queue.extend(unpack_turns(body))
+            if self._worker is None:  # it could not take up that run; turns are counted all the same, on both sides
+                self._drop_all()
         elif kind == Kind.PROGRAM:
+            self._drop_all()
             self._end_program()
+            self._programs += 1
             try:
                 self._begin_program(body)
             except Exception as error:  # a module that cannot be imported here, a listener that cannot be built
-                self._send(Kind.BROKEN, pickle.dumps(capture(error, "start"), 5))
-                self._over = True
+                self._worker = None
+                self._send(Kind.BROKEN, pickle.dumps((self._programs, capture(error, "start")), 5))
         else:
             self._over = True
 
@@ -93,10 +106,11 @@ class Server:
         self._worker = Worker(program, self._number)
         self._worker.on_failure = self._slot.set_hold
         self._worker.start()
-        self._send(Kind.READY, b"")
+        self._send(Kind.READY, pickle.dumps(self._programs))
 
     def _end_program(self) -> None:
         worker, self._worker = self._worker, None
+        self._made = {}
         if worker is not None:
             worker.stop()
             worker.program.store.close()
@@ -105,69 +119,101 @@ class Server:
 
     def _run_queue(self) -> None:
         worker, slot, queue, rows = self._worker, self._slot, self._queue, self._rows
-        flushed = clock()
+        costs, flushed = self._costs, clock()
+        means, groups = costs.means, costs.groups
         while queue:
             assert worker is not None
-            self._count += 1
-            until = self._count + len(queue) - 1 if slot.hold else slot.drop
-            if self._count <= until:
+            index, handles, last, attempt, flags = queue[0]
+            group = groups[worker.program.which[index]]
+            if rows and (means[group] > TINY_S or attempt > 1):
+                self._flush()  # a finished result never waits for a node that is not known to be tiny and harmless
+                flushed = clock()
+            self._count = count = self._count + 1
+            until = slot.start(count, index)
+            if until:
                 self._drop(until)
                 continue
-            index, handles, last, attempt = queue.popleft()
-            which = worker.program.which[index]
-            if rows and self._costs.mean(which) > TINY_S:
-                self._flush()  # a finished result never waits for a node that is not known to be tiny
-                flushed = clock()
-            slot.start(self._count, index)
-            row = self._run(worker, index, handles, last, attempt)
-            slot.finish(self._count)
+            queue.popleft()
+            if not flags & FOLLOWS:
+                self._made = {}
+            try:
+                self._running = True
+                row = worker.run(index, handles, last, attempt, self._made, flags & INNER)
+                self._running = False
+            except KeyboardInterrupt as error:  # it came when the turn itself was over, but its result was not out yet
+                self._running = False
+                row = _failed(index, attempt, error)
+            slot.finish(count)
             rows.append(row)
-            self._costs.add(which, row[5] - row[2])
-            if row[7] is not None:
-                slot.set_hold()  # the runner may want to start nothing more: what was sent ahead goes back to it
-            if (now := clock()) - flushed > _FLUSH_S:
+            if row[7] is not None or row[9] or row[10] or row[1] is None:
+                self._look_after()
+            costs.add(group, row[5] - row[2])
+            if row[5] - flushed > _FLUSH_S or attempt > 1:
                 self._flush()
-                flushed = now
+                flushed = row[5]
         self._flush()
 
-    def _run(self, worker: Worker, index: int, handles: Sequence[Any], last: int, attempt: int) -> Row:
-        try:
-            self._running = True
-            row = worker.run(index, handles, last, attempt)
-            self._running = False
-        except KeyboardInterrupt as error:  # it came when the turn itself was over, but its result was not out yet
-            self._running = False
-            zero = clock()
-            row = (index, (), zero, zero, zero, zero, 0, capture(error, "run"), attempt, None, None)
-        return row
+    def _look_after(self) -> None:
+        """Do what is to be done after a turn that failed, that noted something or that left its value here."""
+        row = self._rows[-1]
+        if row[9] or row[10]:
+            row = self._rows[-1] = _sendable(row)
+        if row[1] is None:
+            self._held = row[0]
+        if row[7] is not None:
+            self._slot.set_hold()  # the runner may want to start nothing more: what was sent ahead goes back to it
+            self._drop_chain()
+
+    # -- drop -----------------------------------------------------------------------------------------------------
+
+    def _drop_all(self) -> None:
+        if self._queue:
+            self._count += 1
+            self._drop(ALL)
+
+    def _drop_chain(self) -> None:
+        """Drop what was to go on with what a turn should have made that failed."""
+        following = next((at for at, turn in enumerate(self._queue) if not turn[4] & FOLLOWS), len(self._queue))
+        if following:
+            self._count += 1
+            self._drop(self._count + following - 1)
 
     def _drop(self, until: int) -> None:
-        """Give back, unrun, the turns from the next one up to this count."""
+        """Give back, unrun, the turns from the next one up to this count; they are counted as if they had run."""
         self._flush()
-        dropped: list[tuple[int, int]] = []
+        if self._queue[0][4] & FOLLOWS:
+            self._publish()
+        first = self._count
+        until = min(until, first + len(self._queue) - 1)
         while self._queue and self._count <= until:
-            index, _, _, attempt = self._queue.popleft()
-            dropped.append((index, attempt))
+            self._queue.popleft()
             self._count += 1
         self._count -= 1
-        indices = [index for index, _ in dropped]
-        outcomes = Outcomes.without_result(self._number, indices, State.CANCELLED)
-        self._send(Kind.OUTCOMES, pickle.dumps(outcomes, 5))
-        # Their place in the counts stays taken, so that both sides go on counting alike.
-        self._slot.finish(self._count)
+        self._slot.skip(self._count)
+        self._send(Kind.DROPPED, pickle.dumps((first, self._count)))
+
+    def _publish(self) -> None:
+        """Save the value that was held for a turn which is not going to run here: now everybody may need it."""
+        worker, index = self._worker, self._held
+        assert worker is not None
+        for name, held in self._made.items():
+            if type(held) is not Held:
+                continue
+            try:
+                handle = worker.program.store.save(name, held.value)
+                message: tuple[Any, ...] = (index, [handle], None)
+            except Exception as error:  # it cannot be serialised after all: that is the error of the node that made it
+                message = (index, (), capture(error, "save"))
+            self._send(Kind.PUBLISHED, pickle.dumps(message, 5))
+        self._made = {}
 
     # -- out ------------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        rows = self._rows
-        if not rows:
-            return
-        try:
-            body = pickle.dumps(Outcomes.of_rows(self._number, rows), 5)
-        except Exception:  # a note that cannot be pickled: find the one and fail its node
-            body = pickle.dumps(Outcomes.of_rows(self._number, [_sendable(row) for row in rows]), 5)
-        rows.clear()
-        self._send(Kind.OUTCOMES, body)
+        if self._rows:
+            batch = Outcomes.of_rows(self._number, self._rows)
+            self._rows.clear()
+            self._send(Kind.OUTCOMES, pack_outcomes(batch))
 
     def _send_record(self, record: dict[str, Any]) -> None:
         self._send(Kind.LOG, pickle.dumps((self._number, record), 5))
@@ -180,9 +226,15 @@ class Server:
                 self._over = True  # the runner is gone, and with it everybody who wants to know
 
 
+def _failed(index: int, attempt: int, error: BaseException) -> Row:
+    now = clock()
+    return index, (), now, now, now, now, 0, capture(error, "run"), attempt, None, None
+
+
 def _sendable(row: Row) -> Row:
+    """Return the row of a turn that noted something, or its failure where that cannot be carried to the runner."""
     try:
-        pickle.dumps(row, 5)
+        pickle.loads(pickle.dumps(row[9:], 5))
     except Exception as error:  # whatever a noted object's pickling raises is the node's error
         error.add_note("kernel.note() was given this value; note something that can be pickled")
         return (row[0], (), *row[2:6], 0, capture(error, "hook"), row[8], None, None)

@@ -1,12 +1,14 @@
-"""The server process: makes workers on request, in a process that is clean, single-threaded and does nothing else.
+"""The server process: makes workers on request, in a process that has one thread and does nothing else.
 
-With `forkserver` it has loaded the project's modules and forks itself; with `spawn` it starts a fresh interpreter. In
-both cases it is the workers' parent: it tells the runner of their ends, and when the runner ends, however it does,
-the server ends and takes its workers with it.
+With `forkserver` it is a clean process that has loaded the project's modules, and forks itself; with `fork` it is a
+fork of the runner, and forks itself; with `spawn` it starts a fresh interpreter. In each case it is the workers'
+parent: it tells the runner of their ends, and ends what they leave behind. When the runner ends, however it does, the
+server ends and takes its workers with it.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -14,23 +16,31 @@ import select
 import signal
 import socket
 import subprocess
+import sys
+from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
 
 from kernel_process_pool.deaths import reap
-from kernel_process_pool.lifeline import fork, open_process
+from kernel_process_pool.lifeline import adopt_orphans, fork, open_process
+from kernel_process_pool.orphans import end_adopted
 
 __all__ = ["main"]
+
+#: How often it is looked, while modules are loaded, whether the runner still lives (seconds).
+_LOOK_S = 0.25
+#: How long the end of killed processes is waited for; one that hangs in the system would not even let us end (seconds).
+_PATIENCE_S = 2.0
 
 
 def main(control: socket.socket, boot: dict[str, Any]) -> NoReturn:
     """Serve requests until the runner closes the stream or ends."""
-    for name in boot["modules"]:
-        try:
-            importlib.import_module(name)
-        except BaseException:  # noqa: S112 - the worker that needs it fails with the whole story, to the right node
-            continue
-    _Server(control, boot).serve()
+    adopt_orphans()
+    server = _Server(control, boot)
+    if boot["method"] != "spawn":
+        server.load_modules()
+    gc.freeze()  # what server and workers share is left out of collections, which would copy its pages
+    server.serve()
     os._exit(0)
 
 
@@ -38,14 +48,42 @@ class _Server:
     def __init__(self, control: socket.socket, boot: dict[str, Any]) -> None:
         self._control = control
         self._boot = boot
+        self._spawns = boot["method"] == "spawn"
         self._workers: dict[int, int] = {}
         self._rest = b""
         self._descriptors: list[int] = []
-        self._woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _ignore)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._runner = open_process(boot["runner"])
+
+    # -- before the first worker ----------------------------------------------------------------------------------
+
+    def load_modules(self) -> None:
+        """Load the project's modules, so that workers have them when they start; tell which ones could not be.
+
+        A module that starts threads makes forking unsafe from then on: workers are spawned then.
+        """
+        before = signal.signal(signal.SIGALRM, self._leave_if_alone)
+        signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+        for name in self._boot["modules"]:
+            try:
+                importlib.import_module(name)
+            except BaseException as error:  # the worker that needs it fails with the whole story, to the right node
+                self._tell(["missing", name, f"{type(error).__name__}: {error}"])
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        names = _threads()
+        if names:
+            self._spawns = True
+            self._tell(["threads", ", ".join(names)])
+
+    def _leave_if_alone(self, _number: int, _frame: FrameType | None) -> None:
+        if os.getppid() != self._boot["runner"]:
+            os._exit(0)
+
+    # -- requests -------------------------------------------------------------------------------------------------
 
     def serve(self) -> None:
         """Do what is asked and tell of ends, until there is nobody to tell."""
@@ -57,17 +95,20 @@ class _Server:
         while going_on:
             ready = [fd for fd, _ in poll.poll()]
             if self._woken in ready:
-                os.read(self._woken, 4096)
                 self._collect()
             going_on = self._runner not in ready and (self._control.fileno() not in ready or self._take_requests())
         for pid in self._workers:
             os.kill(pid, signal.SIGKILL)
-        for pid in list(self._workers):
-            reap(pid, block=True)
+        until = monotonic() + _PATIENCE_S
+        while self._collect() and monotonic() < until:
+            select.select([self._woken], [], [], max(0.0, until - monotonic()))
 
     def _take_requests(self) -> bool:
         """Start the workers that are asked for; False when the runner has closed the stream."""
-        data, fds, _, _ = socket.recv_fds(self._control, 65536, 64)
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, 65536, 64)
+        except ConnectionError:  # it ended with something unread
+            return False
         if not data:
             return False
         *requests, self._rest = (self._rest + data).split(b"\n")
@@ -77,8 +118,8 @@ class _Server:
         return True
 
     def _start(self, number: int, stream: int, slots: int) -> None:
-        if self._boot["method"] == "spawn":
-            pid = spawn_worker(number, stream, slots, self._boot)
+        if self._spawns:
+            pid = _spawn_worker(number, stream, slots, self._boot)
         else:
             pid = fork()
             if pid == 0:
@@ -94,16 +135,24 @@ class _Server:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.close()
-        os.close(self._woken)
-        if self._runner is not None:
-            os.close(self._runner)
-        child.main(number, stream, slots, os.getppid())
+        for fd in (self._woken, self._wake, self._runner):
+            if fd is not None:
+                os.close(fd)
+        child.main(number, stream, slots, self._boot["stacks"], os.getppid())
 
-    def _collect(self) -> None:
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def _collect(self) -> bool:
+        """Tell of the workers that have ended and end what they left behind; say whether anybody may still be there."""
+        try:
+            os.read(self._woken, 4096)
+        except BlockingIOError:
+            pass  # nobody has ended since the last time
         for pid in list(self._workers):
             code = reap(pid)
             if code is not None:
                 self._tell(["ended", self._workers.pop(pid), pid, code])
+        return end_adopted(self._workers) or bool(self._workers)
 
     def _tell(self, message: list[Any]) -> None:
         try:
@@ -116,17 +165,27 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: the signal's number is written to the wake-up descriptor, which is all that is wanted of it."""
 
 
-def spawn_worker(number: int, stream: int, slots: int, boot: dict[str, Any]) -> int:
+def _threads() -> list[str]:
+    """Name the Python threads beside this one."""
+    threading = sys.modules.get("threading")
+    if threading is None:
+        return []
+    return [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+
+
+def _spawn_worker(number: int, stream: int, slots: int, boot: dict[str, Any]) -> int:
     """Start a worker in a fresh interpreter; return its pid."""
     code = (
         "import sys, json; boot = json.loads(sys.argv[1]); sys.path[:] = boot['path']; "
         "from kernel_process_pool import child; child.main(*boot['worker'])"
     )
-    worker = [number, stream, slots, os.getpid()]
+    worker = [number, stream, slots, boot["stacks"], os.getpid()]
     arguments = json.dumps({"path": boot["path"], "worker": worker})
     # Not waited for here: the server collects it when it ends, as it does its forked workers.
     process = subprocess.Popen(
-        [*boot["python"], "-c", code, arguments], pass_fds=(stream, slots), stdin=subprocess.DEVNULL
+        [*boot["python"], "-c", code, arguments],
+        pass_fds=(stream, slots, boot["stacks"]),
+        stdin=subprocess.DEVNULL,
     )
     process.returncode = 0
     return process.pid

@@ -14,17 +14,19 @@ import mmap
 import os
 import tempfile
 
-__all__ = ["NOTHING", "Slot", "Slots"]
+__all__ = ["ALL", "NOTHING", "Slot", "Slots"]
 
-_STARTED, _DONE, _NODE, _DROP = range(4)
+_STARTED, _DONE, _NODE, _DROP_FROM, _DROP = range(5)
 #: Words to a slot: a cache line of its own for each worker.
 _WIDTH = 8
 #: No node is running.
 NOTHING = -1
+#: A count that is never reached.
+ALL = 1 << 62
 
 
 class Slot:
-    """One worker's words. `started` and `done` count turns, `node` is the one that runs, `drop` a count of turns."""
+    """One worker's words: `started` and `done` count turns, `node` is the one that runs."""
 
     def __init__(self, words: memoryview, number: int) -> None:
         self._words = words
@@ -32,17 +34,32 @@ class Slot:
 
     def reset(self) -> None:
         """Make ready for a new process."""
-        for at in (_STARTED, _DONE, _DROP):
+        for at in (_STARTED, _DONE, _DROP_FROM, _DROP):
             self._words[self._base + at] = 0
         self._words[self._base + _NODE] = NOTHING
 
-    def start(self, count: int, node: int) -> None:
-        """Say that turn number `count` starts (worker)."""
-        self._words[self._base + _NODE] = node
-        self._words[self._base + _STARTED] = count
+    def start(self, count: int, node: int) -> int:
+        """Say that turn number `count` starts (worker); return up to where it must drop turns, from this one on, or 0.
+
+        Said first, asked then: when the runner tells it to drop turns, puts a barrier between and finds that this one
+        has not started, it never will.
+        """
+        words, base = self._words, self._base
+        words[base + _NODE] = node
+        words[base + _STARTED] = count
+        if words[0]:
+            return ALL
+        until = words[base + _DROP]
+        return until if count <= until and count >= words[base + _DROP_FROM] else 0
 
     def finish(self, count: int) -> None:
         """Say that turn number `count` has run (worker)."""
+        self._words[self._base + _DONE] = count
+
+    def skip(self, count: int) -> None:
+        """Say that turns up to number `count` were dropped (worker)."""
+        self._words[self._base + _NODE] = NOTHING
+        self._words[self._base + _STARTED] = count
         self._words[self._base + _DONE] = count
 
     @property
@@ -61,18 +78,14 @@ class Slot:
         return int(self._words[self._base + _NODE])
 
     @property
-    def drop(self) -> int:
-        """Turns up to this count that have not started are to be dropped."""
+    def dropped(self) -> int:
+        """Up to which count it was last told to drop turns."""
         return int(self._words[self._base + _DROP])
 
-    @drop.setter
-    def drop(self, count: int) -> None:
-        self._words[self._base + _DROP] = count
-
-    @property
-    def hold(self) -> bool:
-        """Whether no worker is to start a turn."""
-        return bool(self._words[0])
+    def drop(self, first: int, until: int) -> None:
+        """Have the worker drop the turns from one count to another that it has not started (runner)."""
+        self._words[self._base + _DROP_FROM] = first
+        self._words[self._base + _DROP] = until
 
     def set_hold(self) -> None:
         """Have no worker start a turn until the runner has heard of a failure (worker)."""
@@ -100,6 +113,11 @@ class Slots:
 
     def __getitem__(self, number: int) -> Slot:
         return Slot(self._words, number)
+
+    @property
+    def hold(self) -> bool:
+        """Whether no worker is to start a turn."""
+        return bool(self._words[0])
 
     def clear_hold(self) -> None:
         """Let workers start turns again (runner)."""

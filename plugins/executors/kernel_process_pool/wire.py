@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from itertools import repeat
+from typing import Any
 
-__all__ = ["HEADER", "Inbox", "Kind", "frame"]
+from kernel.specs.events import Outcomes
+
+__all__ = [
+    "FOLLOWS",
+    "HEADER",
+    "INNER",
+    "Inbox",
+    "Kind",
+    "Sent",
+    "frame",
+    "pack_outcomes",
+    "pack_turns",
+    "unpack_outcomes",
+    "unpack_turns",
+]
 
 #: Length of the body (bytes) and kind. Eight bytes for the length: a value that travels inline may pass 4 GiB.
 HEADER = struct.Struct("<QB")
+
+#: What is said of a turn that is sent: it goes on with the chain of the turn before it; its output is for the next one
+#: only.
+FOLLOWS, INNER = 1, 2
+
+#: A turn as the worker takes it: index, handles, last, attempt, flags.
+Sent = tuple[int, Sequence[Any], int, int, int]
 
 
 class Kind(IntEnum):
@@ -24,11 +49,52 @@ class Kind(IntEnum):
     OUTCOMES = 11
     LOG = 12
     BROKEN = 13
+    DROPPED = 14
+    PUBLISHED = 15
 
 
 def frame(kind: Kind, body: bytes) -> bytes:
     """Make a message ready to be sent."""
     return HEADER.pack(len(body), kind) + body
+
+
+def pack_turns(turns: Sequence[Sent]) -> bytes:
+    """Make the body of a TASKS message: columns, None for one in which all turns have what most have."""
+    index, *columns = zip(*turns, strict=True)
+    packed = [
+        None if column.count(usual) == len(index) else column for column, usual in zip(columns, _USUAL, strict=True)
+    ]
+    return pickle.dumps((array("q", index).tobytes(), *packed), 5)
+
+
+def unpack_turns(body: bytes) -> Iterator[Sent]:
+    """Iterate over the turns of a TASKS message."""
+    index, *columns = pickle.loads(body)
+    full = [repeat(usual) if column is None else column for column, usual in zip(columns, _USUAL, strict=True)]
+    return zip(array("q", index), *full)  # noqa: B905 - what is usual has no end
+
+
+#: What most turns have: no handles, no last readers, the first attempt, no flags.
+_USUAL: tuple[Any, ...] = ((), 0, 1, 0)
+
+
+def pack_outcomes(batch: Outcomes) -> bytes:
+    """Make the body of an OUTCOMES message."""
+    times = array("d", [*batch.start, *batch.loaded, *batch.ran, *batch.end]).tobytes()
+    sizes = array("q", batch.bytes).tobytes() if any(batch.bytes) else None
+    sparse = (batch.failures, batch.states, batch.attempts, batch.notes, batch.tokens)
+    columns = (batch.worker, array("q", batch.index).tobytes(), batch.handles, times, sizes)
+    return pickle.dumps((*columns, sparse if any(sparse) else ()), 5)
+
+
+def unpack_outcomes(body: bytes) -> Outcomes:
+    """Make the batch again; its columns of numbers are arrays, which take a third of the memory."""
+    worker, index, handles, times, sizes, sparse = pickle.loads(body)
+    index, times = array("q", index), array("d", times)
+    count = len(index)
+    starts, loads, runs, ends = (times[at * count : (at + 1) * count] for at in range(4))
+    sizes = array("q", sizes or bytes(8 * count))
+    return Outcomes(worker, index, handles, starts, loads, runs, ends, sizes, *sparse)
 
 
 class Inbox:

@@ -88,7 +88,7 @@ class ThreadsExecutor:
         except Empty:
             pass  # that was all there is
         self._told_failure = any(row[7] is not None for _, row in rows)
-        events.extend(Outcomes.of_rows(number, [row]) for number, row in rows)
+        events.extend(Outcomes.of_row(number, row) for number, row in rows)
         return events
 
     def wake(self) -> None:

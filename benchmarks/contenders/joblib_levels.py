@@ -22,39 +22,28 @@ def levels(graph):
 
 def run_graph(parallel, graph, plan):
     values = {}
+    dropped = graph.last_readers() if graph.large else ()
     for level in plan:
         steps = [graph.steps[position] for position in level]
-        calls = [delayed(step.function)(*(values[read] for read in step.inputs), *step.constants) for step in steps]
+        calls = [delayed(step.function)(*step.constants, *(values[read] for read in step.inputs)) for step in steps]
         values.update(zip(level, parallel(calls), strict=True))
+        del calls
+        for position in level if dropped else ():
+            for read in dropped[position]:
+                del values[read]
     return {position: values[position] for position in graph.ends}
 
 
 @contextmanager
-def warm(graph, workers):
-    plan = levels(graph)
-    parallel = Parallel(n_jobs=workers)
-
-    def run():
-        with parallel:
-            return run_graph(parallel, graph, plan)
-
-    # joblib has one set of workers in a process: the cold contender has ended them.
-    yield Way(run, prepare=lambda: parallel(delayed(int)() for _ in range(workers)))
-    end_workers()
-
-
-@contextmanager
-def cold(graph, workers):
+def levels_in_turn(graph, workers, *, warm):
     plan = levels(graph)
 
     def run():
         with Parallel(n_jobs=workers) as parallel:
             values = run_graph(parallel, graph, plan)
-        end_workers()
+        if not warm:
+            get_reusable_executor().shutdown(wait=True)
         return values
 
-    yield Way(run, prepare=end_workers)
-
-
-def end_workers():
+    yield Way(run)
     get_reusable_executor().shutdown(wait=True)

@@ -1,0 +1,48 @@
+"""This project's executors, each with a runner that is kept open (warm) or a new one for each run (cold)."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+
+from benchmarks.way import Way
+from kernel import Datasets, MemoryDataset, Runner, node, pipeline
+
+
+def make_nodes(graph):
+    nodes = []
+    for position, step in enumerate(graph.steps):
+        function = step.function
+        if step.constants:
+            function = partial(function, *step.constants)
+        inputs = [f"value_{read}" for read in step.inputs] or None
+        nodes.append(node(function, inputs, f"value_{position}", name=f"node_{position}"))
+    return nodes
+
+
+def run_graph(runner, flow, graph):
+    with runner.run(flow, declare(graph.declared)) as result:
+        return {position: result[f"value_{position}"] for position in graph.ends}
+
+
+def declare(count):
+    """Return a catalog with an entry for each of the first outputs, or none."""
+    if not count:
+        return None
+    entries = {f"value_{position}": {"type": "memory"} for position in range(count)}
+    return Datasets.from_config(entries, types=lambda _: MemoryDataset)
+
+
+@contextmanager
+def _on(executor, graph, workers, *, warm):
+    flow = pipeline(make_nodes(graph))
+    if warm:
+        with Runner(executor, workers=workers) as runner:
+            yield Way(lambda: run_graph(runner, flow, graph))
+    else:
+        yield Way(lambda: run_graph(Runner(executor, workers=workers), flow, graph))
+
+
+sequential = partial(_on, "sequential")
+threads = partial(_on, "threads")
+process_pool = partial(_on, "process_pool")

@@ -1,0 +1,123 @@
+"""The turn of a node that nobody listens to, with values in memory only: what `kernel.turn` does, for much less.
+
+Most nodes are such nodes, and most of a tiny node's cost is its turn; so this is one function without objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import time as clock
+from typing import TYPE_CHECKING, Any
+
+from kernel.errors import DatasetError
+from kernel.held import Held, forget_held, hold
+from kernel.nodes.calling import bind_inputs, unpack_outputs
+from kernel.notes import noted
+from kernel.specs.tasks import MADE
+from kernel.turn import NO_VALUE, failure_of, names_of
+
+if TYPE_CHECKING:
+    from kernel.specs.catalog import Store
+    from kernel.specs.events import Row
+    from kernel.specs.tasks import Program
+
+__all__ = ["run_quietly"]
+
+
+#: What earlier turns of a chain made, by name: handles and what is held. None outside of a chain.
+Made = dict[str, Any] | None
+Tell = Callable[[], None] | None
+
+
+def run_quietly(
+    program: Program, index: int, handles: Sequence[Any], last: int, attempt: int, made: Made, inner: int, tell: Tell
+) -> Row:
+    """Run one turn as `Worker.run` does, of a node without retries, listeners and persistent datasets.
+
+    `tell` is called at once when the turn has failed.
+    """
+    declared, output, place = program.inputs[index], program.outputs[index], "load"
+    values: Sequence[Any] | None = None
+    saved: list[Any] = []
+    size, held, failure = 0, None, None
+    notes: dict[str, Any] = {}
+    token = noted.set(notes)
+    start = loaded = ran = clock()
+    try:
+        if declared is not None:
+            values = _load(program, names_of(declared), handles, last, made)
+            loaded = ran = clock()
+        place = "run"
+        outputs = _call(program, index, declared, values)
+        ran, place, values = clock(), "save", None
+        if inner and made is not None:
+            held = hold(output, outputs)
+        if held is None:
+            size = _save(program.store, names_of(output), outputs, made, saved)
+        elif made is not None:
+            made[names_of(output)[0]] = held
+    except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
+        if tell is not None:
+            tell()
+        failure = failure_of(error, place, names_of(declared), values)
+        _discard(program.store, saved)
+        size = 0
+    noted.reset(token)
+    handed = saved if held is None else None
+    return index, handed, start, loaded, ran, clock(), size, failure, attempt, notes or None, None
+
+
+def _load(program: Program, names: Sequence[str], handles: Sequence[Any], last: int, made: Any) -> list[Any]:
+    free, load = program.free, program.store.load
+    values: list[Any] = []
+    at = 0
+    for name in names:
+        if name in free:
+            values.append(load(name, free[name]))
+            continue
+        handle = handles[at]
+        if handle is MADE:
+            handle = made[name]
+        if type(handle) is Held:
+            values.append(handle.value)
+        else:
+            values.append(load(name, handle, bool(last >> at & 1)))
+        at += 1
+    if made:
+        forget_held(names, made)
+    return values
+
+
+def _call(program: Program, index: int, declared: Any, values: Sequence[Any] | None) -> Sequence[Any]:
+    function = program.functions[program.which[index]]
+    if values is None:
+        result = function()
+    elif type(declared) is str:
+        result = function(values[0])
+    else:
+        args, kwargs = bind_inputs(declared, values)
+        result = function(*args, **kwargs)
+    if type(program.outputs[index]) is str:
+        return (result,)
+    return unpack_outputs(program.names[index], program.outputs[index], result)
+
+
+def _save(store: Store, names: Sequence[str], outputs: Sequence[Any], made: Made, saved: list[Any]) -> int:
+    """Save each output to `saved`; return the bytes that they take outside of their handles."""
+    save, size_of, size = store.save, store.size, 0
+    for name, data in zip(names, outputs, strict=True):
+        if data is None:
+            raise DatasetError(NO_VALUE.format(name))
+        handle = save(name, data)
+        size += size_of(handle)
+        saved.append(handle)
+        if made is not None:
+            made[name] = handle
+    return size
+
+
+def _discard(store: Store, saved: list[Any]) -> None:
+    """Give back what a turn saved that failed: nobody will be told of its values."""
+    for handle in saved:
+        store.discard(handle)
+    saved.clear()

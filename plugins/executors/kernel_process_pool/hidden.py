@@ -1,0 +1,52 @@
+"""Modules that this process has and no other can import: made in memory, or loaded from off the path."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+__all__ = ["hidden_modules", "home"]
+
+
+def hidden_modules(names: Iterable[str]) -> list[ModuleType]:
+    """List the loaded modules that a worker, which searches where this process searches, would not find.
+
+    Looked at are those of these names, and all that were made in memory. The main script is not listed: what is
+    defined there goes by value anyway.
+    """
+    found = {name: module for name, module in list(sys.modules.items()) if "." not in name and _is_made(name, module)}
+    for name in names:
+        root = name.partition(".")[0]
+        if name in sys.modules and (root in found or not _can_be_found(root)):
+            found[name] = sys.modules[name]
+    return list(found.values())
+
+
+def _is_made(name: str, module: object) -> bool:
+    """Say whether a module has neither a file nor anything else that it was loaded from."""
+    return (
+        isinstance(module, ModuleType)
+        and name == module.__name__ != "__main__"
+        and getattr(module, "__spec__", None) is None
+        and getattr(module, "__file__", None) is None
+    )
+
+
+def _can_be_found(root: str) -> bool:
+    for finder in sys.meta_path:
+        try:
+            if finder.find_spec(root, None) is not None:
+                return True
+        except (AttributeError, ImportError, ValueError):  # an old or odd finder; what it could find is not known
+            continue
+    return False
+
+
+def home(function: Callable[..., Any]) -> str:
+    """Return the name of the module that defines a function, or the class of what is called like one."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__module__", ""))

@@ -1,0 +1,144 @@
+"""Starts the process that makes workers: a fresh interpreter, or (`fork`) a fork of the runner."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from kernel_process_pool.lifeline import fork
+from kernel_process_pool.methods import refuse_unsafe_fork
+
+__all__ = ["ServerProcess", "start_server"]
+
+#: What the server's interpreter runs first. Its instructions come on the stream, so that no argument is too long, and
+#: are read to the byte: what follows them has descriptors attached, which a buffered read would lose.
+_SERVER = (
+    "import sys, json, socket; control = socket.socket(fileno=int(sys.argv[1])); "
+    "size = int.from_bytes(control.recv(8, socket.MSG_WAITALL), 'big'); "
+    "boot = json.loads(control.recv(size, socket.MSG_WAITALL)); sys.path[:] = boot['path']; "
+    "from kernel_process_pool.server import main; main(control, boot)"
+)
+
+
+class ServerProcess(Protocol):
+    """The process that makes workers, as its parent has it."""
+
+    pid: int
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Collect it when it has ended; raises `subprocess.TimeoutExpired`."""
+        ...
+
+    def kill(self) -> None:
+        """Send it SIGKILL, if it was not collected."""
+        ...
+
+
+def start_server(boot: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[ServerProcess, socket.socket]:
+    """Start a server with these variables in its environment; return it, and the runner's end of its stream.
+
+    `boot` is what `kernel_process_pool.server.main` takes. With the method `fork`, raises ConfigError beside threads.
+    """
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            start = _fork_server if boot["method"] == "fork" else _execute_server
+            return start(boot, environ, ours, theirs), ours
+    except BaseException:
+        ours.close()
+        raise
+
+
+def _execute_server(
+    boot: Mapping[str, Any], environ: Mapping[str, str], ours: socket.socket, theirs: socket.socket
+) -> ServerProcess:
+    process = subprocess.Popen(
+        [*boot["python"], "-c", _SERVER, str(theirs.fileno())],
+        pass_fds=(theirs.fileno(), boot["stacks"]),
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environ},
+        process_group=0,  # the terminal's Ctrl-C is for the runner, which tells its workers itself
+    )
+    body = json.dumps(boot).encode()
+    ours.sendall(len(body).to_bytes(8, "big") + body)
+    return process
+
+
+class _Forked:
+    """A forked child with the few methods that we use of `subprocess.Popen`."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._collected = False
+        self._process = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self._collected:
+            return 0
+        if self._process is not None:
+            if timeout is not None and not select.select([self._process], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("the process that makes workers", timeout)
+            os.close(self._process)
+            self._process = None
+        self._collected = True
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def kill(self) -> None:
+        if not self._collected:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+def _fork_server(
+    boot: Mapping[str, Any], environ: Mapping[str, str], _ours: socket.socket, theirs: socket.socket
+) -> ServerProcess:
+    refuse_unsafe_fork()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = fork()
+    if pid == 0:
+        _become_server(dict(boot), environ, theirs)
+    return _Forked(pid)
+
+
+def _become_server(boot: dict[str, Any], environ: Mapping[str, str], control: socket.socket) -> NoReturn:
+    """Leave the runner's life behind, in the forked child: its signals, its open streams, its way to end."""
+    try:
+        from kernel_process_pool import server  # noqa: PLC0415 - loaded before the fork by the executor
+
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+            signal.signal(number, signal.SIG_DFL)
+        _close_inherited_streams({0, 1, 2, control.fileno(), boot["stacks"]})
+        sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - what the user types is for the runner
+        os.dup2(sys.stdin.fileno(), 0)
+        os.environ.update(environ)
+        server.main(control, boot)
+    finally:
+        os._exit(1)  # whatever went wrong: this is not the runner, and must not go on as if it were
+
+
+def _close_inherited_streams(keep: set[int]) -> None:
+    """Close sockets and such of the runner: while a child holds the other end of one, its end is never seen."""
+    try:
+        open_now = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    except OSError:  # no /proc: then ends are told by pids alone
+        return
+    for fd in open_now:
+        if fd in keep:
+            continue
+        try:
+            if str(Path(f"/proc/self/fd/{fd}").readlink()).startswith(
+                ("socket:", "anon_inode:[pidfd]", "anon_inode:[eventpoll]")
+            ):
+                os.close(fd)
+        except OSError:
+            continue  # the listing's own descriptor, gone by now

@@ -1,0 +1,35 @@
+"""What the runner is told of turns that brought no result: they were lost, stopped, or never started."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kernel.specs.events import Event, Failure, Outcomes, State
+
+if TYPE_CHECKING:
+    from kernel_process_pool.wire import Sent
+    from kernel_process_pool.workers import WorkerLink
+
+__all__ = ["cancelled", "of_running", "without_result"]
+
+
+def of_running(link: WorkerLink, turn: Sent) -> Outcomes:
+    """Say what became of the turn that a worker was running when it died."""
+    node, attempt = turn[0], turn[3]
+    if link.ended_for is None or link.limit is None:
+        return Outcomes.without_result(link.number, (node,), State.LOST, attempt=attempt)
+    text = f"it took longer than its limit of {link.limit:g} s and was stopped"
+    failure = Failure("timeout", "TimeoutError", text, pickled=pickle.dumps(TimeoutError(text)))
+    return Outcomes.without_result(link.number, (node,), State.FAILED, failure=failure, attempt=attempt)
+
+
+def cancelled(nodes: Sequence[int], worker: int = 0) -> list[Event]:
+    """Say of nodes that they have not started and are with nobody."""
+    return without_result(worker, nodes, State.CANCELLED)
+
+
+def without_result(worker: int, nodes: Sequence[int], state: State) -> list[Event]:
+    """Say this of all these nodes."""
+    return [Outcomes.without_result(worker, nodes, state)] if nodes else []

@@ -1,0 +1,259 @@
+"""Whose a value is: only what nobody else holds, or can change, goes on to the next node without a copy."""
+
+from __future__ import annotations
+
+import weakref
+from array import array
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from kernel.copying import PRIVATE_MEMORY, sole_owner
+
+KEPT = np.arange(10.0)
+CACHED = {"numbers": [1, 2, 3], "array": np.arange(4)}
+
+
+def held(make):
+    """Ask as a runner does that has called a function: one variable of its own holds what came back."""
+    value = make()
+    return sole_owner(value, 1)
+
+
+def frame():
+    return pd.DataFrame(
+        {
+            "number": np.arange(4) * 1.5,
+            "count": pd.array([1, 2, None, 4], dtype="Int64"),
+            "kind": pd.Categorical(list("abba")),
+            "when": pd.to_datetime(range(4)),
+            "there": pd.to_datetime(range(4), utc=True),
+            "text": pd.array(list("abcd"), dtype="string[pyarrow]"),
+        }
+    )
+
+
+def reversed_values():
+    return pd.DataFrame(np.arange(6.0).reshape(2, 3)).iloc[::-1].reset_index(drop=True) + 1
+
+
+def mapped():
+    class Memory(bytearray):
+        """What a catalog maps for one reader: it can have attributes."""
+
+    memory = Memory(80)
+    setattr(memory, PRIVATE_MEMORY, True)
+    view = memoryview(memory)
+    return [np.frombuffer(view[:40]), np.frombuffer(view[40:])]
+
+
+OWN = {
+    "numbers and text": lambda: (1, 2.5, 1j, True, "text", b"bytes", None),
+    "a new array": lambda: np.arange(10),
+    "a reshaped new array": lambda: np.arange(10).reshape(2, 5),
+    "an array over its own bytes": lambda: np.frombuffer(bytearray(80)).reshape(2, 5),
+    "arrays over one private mapping": mapped,
+    "a numpy scalar": lambda: KEPT[3],
+    "a frame": frame,
+    "a computed frame": reversed_values,
+    "a filtered frame": lambda: frame().query("number > 1"),
+    "a grouped frame": lambda: frame().groupby("kind", observed=True).agg({"number": "sum"}),
+    "a series": lambda: frame()["number"] + 1,
+    "an Arrow table": lambda: pa.table({"a": [1, 2]}),
+    "a batch that others hold": lambda: BATCH,
+    "new containers of new values": lambda: [{"a": {1, 2}, "b": (np.arange(3), [None])}, []],
+    "a constant tuple": lambda: (1, ("two", 3.0)),
+    "a large bytes object that others hold": lambda: TEXT,
+}
+BATCH = pa.record_batch({"a": [1, 2]})
+TEXT = b"x" * 10_000
+
+
+@pytest.mark.parametrize("make", OWN.values(), ids=OWN)
+def test_it_is_the_callers_own(make):
+    assert held(make)
+
+
+class Cache:
+    """Holds what it made, in one way or another."""
+
+    def __init__(self):
+        self.value = np.arange(5)
+        self.weak = weakref.WeakValueDictionary()
+
+    @staticmethod
+    @lru_cache
+    def remembered():
+        return [1, 2]
+
+    def own_attributes(self):
+        return vars(self)
+
+    def weakly(self):
+        return self.weak.setdefault("key", np.arange(5))
+
+    def weak_frame(self):
+        made = frame()
+        self.weak = weakref.ref(made)
+        return made
+
+
+CACHE = Cache()
+
+
+def itself():
+    looped = [1]
+    looped.append(looped)
+    return looped
+
+
+def locked():
+    made = np.arange(5)
+    made.flags.writeable = False
+    return made
+
+
+def with_attribute():
+    made = frame()
+    object.__setattr__(made, "cache", [1])
+    return made
+
+
+def with_attrs():
+    made = frame()
+    made.attrs["source"] = CACHED
+    return made
+
+
+def kept_column():
+    made = frame()
+    Cache.column = made["number"]
+    return made
+
+
+def kept_column_of_two():
+    made = frame()
+    Cache.mask = made["count"].array._mask
+    return made
+
+
+def suspended():
+    made = [1, 2]
+    yield made
+    made.append(3)
+
+
+def yielded():
+    Cache.generator = suspended()
+    return next(Cache.generator)
+
+
+def closed_over():
+    made = [1]
+    Cache.closure = lambda: made
+    return made
+
+
+def viewed():
+    made = np.arange(5)
+    Cache.view = memoryview(made)
+    return made
+
+
+def exported():
+    made = np.arange(5)
+    Cache.table = pa.array(made)
+    return made
+
+
+def failed():
+    made = [1]
+    try:
+        raise ValueError
+    except ValueError as error:
+        Cache.error = error
+    return made
+
+
+OTHERS = {
+    "an array in a module": lambda: KEPT,
+    "a view of an array in a module": lambda: KEPT[2:5],
+    "a view of a view of it": lambda: KEPT[2:][:3].reshape(3, 1),
+    "a member of a dict in a module": lambda: CACHED["numbers"],
+    "a new list with such a member": lambda: [1, CACHED["array"]],
+    "a shallow copy of such a dict": lambda: dict(CACHED),
+    "a constant tuple with such a member": lambda: PAIR,
+    "what a cache remembers": Cache.remembered,
+    "what a cache could bring back": CACHE.weakly,
+    "a frame that a cache could bring back": CACHE.weak_frame,
+    "the attributes of an object": CACHE.own_attributes,
+    "what a generator goes on with": yielded,
+    "what a function closes over": closed_over,
+    "what a traceback holds": failed,
+    "an array with a view elsewhere": viewed,
+    "an array that Arrow looks at": exported,
+    "a list that contains itself": itself,
+    "the same list twice": lambda: [CACHED["numbers"][:]] * 2,
+    "an array that cannot be written": locked,
+    "an array of objects": lambda: np.array([[1], None], dtype=object),
+    "an array over memory of somebody else": lambda: np.frombuffer(array("d", [1.0, 2.0])),
+    "an array over bytes in a module": lambda: np.frombuffer(BYTES, dtype="u1"),
+    "a structure within an array": lambda: np.zeros(3, dtype=[("a", "i4")])[0],
+    "a frame over an array in a module": lambda: pd.DataFrame({"a": KEPT}, copy=False),
+    "a table over an array in a module": lambda: pd.DataFrame(KEPT.reshape(5, 2), copy=False),
+    "a series over an array in a module": lambda: pd.Series(KEPT, copy=False),
+    "a frame in a module": lambda: FRAME,
+    "a view of a frame in a module": lambda: FRAME[:],
+    "a column of a frame in a module": lambda: FRAME["number"],
+    "a frame with a column kept": kept_column,
+    "a frame with a mask kept": kept_column_of_two,
+    "a frame with attributes": with_attribute,
+    "a frame with notes": with_attrs,
+    "a frame of objects": lambda: pd.DataFrame({"a": [[1], [2]]}),
+    "a subclass of list": type("Own", (list,), {}),
+    "an object": lambda: CACHE,
+    "more members than are looked at": lambda: [[n] for n in range(2000)],
+    "a bytearray": lambda: bytearray(10),
+    "a generator": lambda: (n for n in ()),
+}
+PAIR = (1, [2])
+BYTES = bytearray(10)
+FRAME = frame()
+
+
+@pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
+def test_it_is_not_the_callers_alone(make):
+    assert not held(make)
+
+
+def test_every_variable_and_container_of_the_caller_counts():
+    value = np.arange(3)
+    assert sole_owner(value, 1)
+    outputs = [value]
+    assert not sole_owner(value, 1)
+    assert sole_owner(value, 2)
+    outputs.clear()
+    assert sole_owner(value, 1)
+    assert not sole_owner(value, 2)
+
+
+def test_a_frame_counts_as_an_array_does():
+    value = frame()
+    outputs = {"x": value}
+    assert not sole_owner(value, 1)
+    assert sole_owner(value, 2)
+    del outputs
+    assert sole_owner(value, 1)
+
+
+def test_polars_frames_are_the_holders_own():
+    polars = pytest.importorskip("polars")
+    kept = polars.DataFrame({"a": [1, 2]})
+    assert held(lambda: polars.DataFrame({"a": [1, 2]}))
+    assert held(kept.clone)
+    assert held(lambda: polars.Series([1, 2]))
+    assert not held(lambda: kept)
+    assert not held(lambda: polars.DataFrame({"a": [object()]}, schema={"a": polars.Object}))
