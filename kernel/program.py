@@ -7,7 +7,7 @@ import sys
 import warnings
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -135,8 +135,14 @@ def _details(nodes: Sequence[Node]) -> dict[int, NodeDetails]:
 
 def _modules(functions: Sequence[Callable[..., Any]]) -> tuple[str, ...]:
     """List the modules that define the functions: a clean worker, or what it is made from, may load them early."""
-    names = {getattr(function, "__module__", None) for function in functions}
+    names = {getattr(_innermost(function), "__module__", None) for function in functions}
     return tuple(sorted(name for name in names if name and name not in {"__main__", "builtins"}))
+
+
+def _innermost(function: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(function, partial):
+        function = function.func
+    return function
 
 
 def _log_level() -> int | None:

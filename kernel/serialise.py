@@ -62,6 +62,8 @@ def dump(name: str, data: Any) -> Dumped:
         return _dump_with(cloudpickle, data)
     except Exception as error:  # user classes raise anything when they are pickled
         kind, cause = type(data).__name__, type(error).__name__
+        if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
+            cause = "it is nested too deeply (RecursionError)"
         detail = f" ({error})" if str(error).startswith("cannot pickle") else ""
         raise DatasetError(
             f"{name}: a value of type {kind!r} cannot be serialised: {cause}{detail}. "

@@ -98,9 +98,11 @@ def _runner(request: Request, project: Project, listeners: Sequence[Listener]) -
     Options of the project belong to the plugin that it names; they are left out when another is asked for.
     """
     options: dict[str, Any] = {}
+    limit = {} if request.memory_limit is None else {"memory_limit": request.memory_limit}
+    catalog_option = {**request.catalog_option, **limit}
     for kind, asked, own, own_options, given in (
         ("executor", request.executor, project.executor, project.executor_options, request.executor_option),
-        ("catalog", request.catalog, project.catalog, project.catalog_options, request.catalog_option),
+        ("catalog", request.catalog, project.catalog, project.catalog_options, catalog_option),
     ):
         base: Mapping[str, Any] = own_options if asked in (None, own) else {}
         options[kind] = asked or own

@@ -60,6 +60,7 @@ class Request:
     on_failure: OnFailure
     death_retries: int
     grace: float
+    memory_limit: str | None
     executor_option: Mapping[str, Any] = field(repr=False)
     catalog_option: Mapping[str, Any] = field(repr=False)
     log_level: str

@@ -68,6 +68,9 @@ def _names(*declarations: str, help: str) -> Callable[[Wrapped], Wrapped]:  # no
     help="How long running nodes may go on after Ctrl-C; a second one ends them at once.",
 )
 @click.option("--executor-option", type=SETTINGS, multiple=True, help="An option of the executor.")
+@click.option(
+    "--memory-limit", metavar="SIZE", help="How much memory values may take before they go to files: 4GB, 25%."
+)
 @click.option("--catalog-option", type=SETTINGS, multiple=True, help="An option of the catalog.")
 @click.option("--log-level", type=click.Choice(_LEVELS), default="warning", show_default=True, help="What is logged.")
 @click.option("--full-traceback", is_flag=True, help="Show errors with every frame.")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kernel.specs.catalog import CopyMode, Handle
     from kernel_shared_memory.memory import Memory
     from kernel_shared_memory.place import PlaceName
+    from kernel_shared_memory.shape import Block
 
 __all__ = ["SharedMemoryCatalog"]
 
@@ -60,6 +61,8 @@ class SharedMemoryCatalog:
         #: Ends the claim of a catalog that was not opened yet on the memory of its predecessor.
         self._claim: weakref.finalize[..., SharedMemoryCatalog] | None = None
         self._handles: dict[str, Handle] = {}
+        #: Those of the handles that are blocks: mostly few, for what is small travels inside its handle.
+        self._blocks: dict[str, Block] = {}
         self._prepared: dict[str, serialise.Dumped] = {}
         self._store: SharedMemoryStore | None = None
         self._memory: Memory | None = None
@@ -96,7 +99,7 @@ class SharedMemoryCatalog:
         del reach
         self._memory = self._lineage.memory_for(workers)
         self._runs = True
-        self._store = SharedMemoryStore(self._memory.begin_run(self._handles, copy_modes), self._prepared)
+        self._store = SharedMemoryStore(self._memory.begin_run(self._blocks, copy_modes), self._prepared)
         self._store.open_in_runner(self._memory.presence)
         self._give_up_claim()
         return self._store
@@ -113,20 +116,27 @@ class SharedMemoryCatalog:
 
         Take over what a dead worker told before it died first, then call `worker_lost`.
         """
-        own, memory = self._handles, self._memory
-        superseded: list[Handle] = []
+        own, blocks, memory = self._handles, self._blocks, self._memory
+        superseded: list[Block] = []
         for name, handle in zip(names, handles, strict=True):
-            before = own.get(name)
+            own[name] = handle
+            if type(handle) is not tuple and not blocks:
+                continue
+            before = blocks.pop(name, None)
             if before is not None and before != handle:
                 superseded.append(before)
-            own[name] = handle
-            if memory is not None and is_block(handle):
-                memory.keep(handle)
+            if is_block(handle):
+                blocks[name] = handle
+                if memory is not None:
+                    memory.keep(handle)
         self._drop(superseded)
 
     def release(self, names: Iterable[str]) -> None:
         """Drop values that nobody will read again."""
-        self._drop([self._handles.pop(name, None) for name in names])
+        names = tuple(names)
+        for name in names:
+            self._handles.pop(name, None)
+        self._drop([self._blocks.pop(name) for name in names if name in self._blocks] if self._blocks else ())
 
     def discard(self, handles: Iterable[Handle]) -> None:
         """Drop values that were saved but are not wanted; what was dropped already is left alone."""
@@ -149,9 +159,9 @@ class SharedMemoryCatalog:
         if self._runs:
             self._runs = False
             memory.end_run()
-        if not any(map(is_block, self._handles.values())):
+        if not self._blocks:
             self._memory = None
-            memory.leave(self._handles)
+            memory.leave(self._blocks)
             if self._store is not None:
                 self._store.close()
 
@@ -164,10 +174,9 @@ class SharedMemoryCatalog:
         """Return the bytes of memory that the arenas take."""
         return self._memory.memory_in_use() if self._memory is not None else 0
 
-    def _drop(self, handles: Iterable[Handle]) -> None:
-        memory = self._memory
-        if memory is not None and ((blocks := [*filter(is_block, handles)]) or memory.is_behind):
-            memory.drop(blocks)
+    def _drop(self, blocks: Sequence[Block]) -> None:
+        if self._memory is not None and (blocks or self._memory.is_behind):
+            self._memory.drop(blocks)
 
     def _give_up_claim(self) -> None:
         if self._claim is not None:

@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
@@ -21,7 +21,7 @@ from kernel_shared_memory.files import Files
 from kernel_shared_memory.limits import allowed_memory, default_limit
 from kernel_shared_memory.place import arena_size, choose
 from kernel_shared_memory.presence import Presence
-from kernel_shared_memory.shape import Block, Shape, is_block
+from kernel_shared_memory.shape import Block, Shape
 from kernel_shared_memory.spill import Spill
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Memory:
     def __init__(self, options: Options, workers: int, is_wanted: Callable[[], bool]) -> None:
         self.workers = workers
         self._is_wanted = is_wanted
-        self._users: list[Mapping[str, Any]] = []
+        self._users: list[Mapping[str, Block]] = []
         self._running = 0
         self._tasks: deque[Callable[[], None]] = deque()
         self._busy = threading.Lock()
@@ -96,9 +96,9 @@ class Memory:
         """Whether there are blocks that may have become free to be written anew by now."""
         return self._blocks.is_behind or bool(self._tasks)
 
-    def begin_run(self, handles: Mapping[str, Any], copy_modes: Mapping[str, CopyMode]) -> Shape:
-        """Take a user with these handles, whose run begins; return what its stores need to know."""
-        self._users.append(handles)
+    def begin_run(self, blocks: Mapping[str, Block], copy_modes: Mapping[str, CopyMode]) -> Shape:
+        """Take a user with these blocks, whose run begins; return what its stores need to know."""
+        self._users.append(blocks)
         self._running += 1
         self._blocks.resume()
         return evolve(self._shape, warm=self._is_wanted(), copy_modes=dict(copy_modes))
@@ -126,12 +126,12 @@ class Memory:
         self._running -= 1
         self.tidy()
 
-    def leave(self, handles: Mapping[str, Any]) -> None:
+    def leave(self, blocks: Mapping[str, Block]) -> None:
         """Note that a user is gone, and nobody will load its values again."""
 
         def leave() -> None:
-            self._users = [each for each in self._users if each is not handles]
-            self._blocks.drop([*filter(is_block, handles.values())])
+            self._users = [each for each in self._users if each is not blocks]
+            self._blocks.drop([*blocks.values()])
 
         self._do(leave)
         self.tidy()
@@ -145,7 +145,7 @@ class Memory:
         return self._files.memory_in_use() if self.is_open else 0
 
     def _live(self) -> list[Block]:
-        return [handle for handles in list(self._users) for handle in list(handles.values()) if is_block(handle)]
+        return [block for blocks in list(self._users) for block in list(blocks.values())]
 
     def _tidy(self) -> None:
         if self._running:
