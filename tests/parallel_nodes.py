@@ -40,12 +40,22 @@ def records(path):
 
 
 def children(pid=None):
-    """List the pids of the processes that this one, or process `pid`, has started and not collected."""
+    """List the pids of the processes that this one, or process `pid`, has started and not collected.
+
+    What `multiprocessing` keeps for tests that use it is left out.
+    """
     found = []
     for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
             found += map(int, (task / "children").read_text().split())
-    return found
+    return [child for child in found if not is_of_multiprocessing(child)]
+
+
+def is_of_multiprocessing(pid):
+    try:
+        return b"from multiprocessing." in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 # -- functions --------------------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_under_continue_the_first_error_is_raised_with_the_others_and_what_was_s
     )
     watch = nodes.Watches()
     error = failure_of(flow, {"x": 1}, workers=1, on_failure="continue", hooks=[watch])
-    assert [error.node, *(other.node for other in error.others)] == ["fails_1", "fails_2"]
+    assert [error.node, *(other.node for other in error.others)] == ["fails_2", "fails_1"], "the longer way first"
     assert {name for name, report, _ in watch.done if report.state.name == "DONE"} == {"good"}
 
 
@@ -217,7 +217,7 @@ def test_a_node_whose_worker_died_runs_again_on_a_new_one(tmp_path, method):
     watch = nodes.Watches()
     result = ParallelRunner(1, start_method=method, hooks=[watch]).run(flow, {"path": str(tmp_path / "died")})
     assert isinstance(result["again"], int)
-    assert watch.submitted == [("dies_once", 1), ("dies_once", 2), ("next", 1)]
+    assert watch.submitted == [("dies_once", 1), ("next", 1), ("dies_once", 2)], "each attempt is told of once"
     assert [name for _, name, _ in watch.lost] == ["dies_once"]
 
 

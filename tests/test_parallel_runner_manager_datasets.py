@@ -232,7 +232,10 @@ def in_use(monkeypatch):
 def test_memory_is_given_back_as_soon_as_the_last_reader_is_done(in_use):
     length = 24
     chain = [node(ones, "n", "array_0", name="node_00")]
-    chain += [node(plus_one, f"array_{n}", f"array_{n + 1}", name=f"node_{n + 1:02}") for n in range(length)]
+    for at in range(length):  # each has two readers: what has one would never be in shared memory
+        other = f"other_{at:02}"
+        chain.append(node(total, f"array_{at}", f"sum_{at}", name=other))
+        chain.append(node(plus_one, f"array_{at}", f"array_{at + 1}", name=f"node_{at + 1:02}", after=other))
     chain.append(node(total, f"array_{length}", "sum", name="node_99"))
     result = ParallelRunner(2, hooks=[in_use]).run(pipeline(chain), {"n": 4 * MB})
     assert result["sum"] == (length + 1) * 4 * MB / 8
@@ -247,8 +250,10 @@ def test_a_free_output_keeps_its_memory_for_the_result_and_a_value_that_was_read
             node(ones, "n", "kept", name="a_kept"),
             node(ones, "n", "read", name="b_made", after="a_kept"),
             node(total, "read", "sum", name="c_read"),
-            node(ones, "n", "again", name="d_made", after="c_read"),
+            node(total, "read", "sum_2", name="c_read_too"),
+            node(ones, "n", "again", name="d_made", after=["c_read", "c_read_too"]),
             node(total, "again", "sum_again", name="e_read"),
+            node(total, "again", "sum_again_2", name="e_read_too"),
         ]
     )
     result = ParallelRunner(1, hooks=[in_use]).run(flow, {"n": 4 * MB})

@@ -149,7 +149,7 @@ def sockets_of(pid):
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_while_a_run_lives_none_of_its_processes_waits_for_connections(method):
-    before = sockets_of(os.getpid())
+    before = set().union(*map(sockets_of, [os.getpid(), *nodes.descendants(os.getpid())]))
     steps = pipeline([node(nodes.nap, ["soon", "x"], f"o{at}", name=f"n{at}") for at in range(4)])
     with Runner("process_pool", workers=2, start_method=method) as runner:
         runner.run(steps, {"soon": 0.05, "x": 1})

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -250,10 +251,9 @@ def test_a_frame_counts_as_an_array_does():
 
 
 def test_polars_frames_are_the_holders_own():
-    polars = pytest.importorskip("polars")
-    kept = polars.DataFrame({"a": [1, 2]})
-    assert held(lambda: polars.DataFrame({"a": [1, 2]}))
+    kept = pl.DataFrame({"a": [1, 2]})
+    assert held(lambda: pl.DataFrame({"a": [1, 2]}))
     assert held(kept.clone)
-    assert held(lambda: polars.Series([1, 2]))
+    assert held(lambda: pl.Series([1, 2]))
     assert not held(lambda: kept)
-    assert not held(lambda: polars.DataFrame({"a": [object()]}, schema={"a": polars.Object}))
+    assert not held(lambda: pl.DataFrame({"a": [object()]}, schema={"a": pl.Object}))

@@ -120,7 +120,7 @@ class SharedMemoryCatalog:
         superseded: list[Block] = []
         for name, handle in zip(names, handles, strict=True):
             own[name] = handle
-            if type(handle) is not tuple and not blocks:
+            if not (blocks or is_block(handle)):
                 continue
             before = blocks.pop(name, None)
             if before is not None and before != handle:

@@ -52,7 +52,7 @@ class WorkerLink:
     #: Ended by the runner on purpose: the text says why ("its time limit").
     ended_for: str | None = None
     #: The turns that are with it, in order.
-    sent: list[Sent] = field(factory=list)
+    sent: list[Sent] = field(factory=list["Sent"])
     #: The time limit (seconds) of the only turn that is with it, and by when that has to be over.
     limit: float | None = None
     deadline: float | None = None
