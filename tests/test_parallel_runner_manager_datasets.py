@@ -206,13 +206,13 @@ def test_two_reads_of_a_result_are_two_values(pool):
 
 
 class MemoryInUse:
-    """Asks the catalog of the run how much memory it takes whenever a node is handed out."""
+    """Asks the catalog of the run how much memory it takes whenever a node is done."""
 
     def __init__(self):
         self.catalogs, self.seen = [], []
 
     @hookimpl
-    def on_task_submitted(self):
+    def on_task_done(self):
         self.seen.append(self.catalogs[-1].memory_in_use())
 
 
