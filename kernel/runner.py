@@ -67,6 +67,7 @@ class Runner:
         self._given_hooks = tuple(hooks)
         self._plugins = plugins
         self._no_plugins = tuple(no_plugins)
+        self._last_hooks: Hooks | None = None
         self._executor: Executor | None = None
         self._next_catalog: Catalog | None = None
         self._warm = False
@@ -141,7 +142,10 @@ class Runner:
             listeners += load_listeners(self._no_plugins)
         for given in self._given_hooks:
             listeners.append(given if isinstance(given, Listener) else Listener(_name_of(given), given))
-        return Hooks(listeners)
+        last = self._last_hooks
+        if last is None or [id(each.plugin) for each in last.listeners] != [id(each.plugin) for each in listeners]:
+            last = self._last_hooks = Hooks(listeners)  # a registry takes milliseconds to make
+        return last
 
     def _get_executor(self) -> Executor:
         if self._executor is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from kernel.errors import PluginError
@@ -58,7 +58,12 @@ def choose(kind: str, name: str) -> EntryPoint:
 
 def distribution_of(entry: EntryPoint) -> str:
     """Return the name of the distribution that declares the entry point."""
-    return (entry.dist.name if entry.dist is not None else "") or "(unknown)"
+    return (_name_of(entry.dist) if entry.dist is not None else "") or "(unknown)"
+
+
+@cache
+def _name_of(distribution: Distribution) -> str:
+    return distribution.name  # which parses all that the distribution says of itself, each time
 
 
 def origin(kind: str, entry: EntryPoint) -> str:

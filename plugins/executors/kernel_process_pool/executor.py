@@ -24,6 +24,8 @@ from kernel_process_pool.travel import dumps, obstacle, parcel
 from kernel_process_pool.verdicts import cancelled
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from kernel.nodes import Node
     from kernel.specs.tasks import Program, Tasks
 
@@ -63,13 +65,17 @@ class ProcessPoolExecutor:
         self._woken = self._wake = -1
         self._events: list[Event] = []
         self._stragglers = Stragglers()
+        #: By number of workers.
+        self._variables: dict[int, dict[str, str]] = {}
+        #: What was found when the nodes of the coming run were looked at.
+        self._hidden: list[ModuleType] | None = None
         #: The runner was told of a failure, or of a death, and has dealt with it when it calls again.
         self._told_failure = False
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
         functions = {id(node.func): node.func for node in nodes}  # many nodes may share one
-        hidden = hidden_modules(set(map(home, functions.values())))
+        hidden = self._hidden = hidden_modules(set(map(home, functions.values())))
         causes = {key: cause for key, func in functions.items() if (cause := obstacle(func, hidden)) is not None}
         if causes:
             raise ValidationError(
@@ -83,7 +89,9 @@ class ProcessPoolExecutor:
 
     def start(self, program: Program, workers: int) -> int:
         """Make ready for a run; workers are made as turns come in, and kept for the next run."""
-        variables = thread_variables(self._options.threads_per_worker, workers)
+        if workers not in self._variables:  # asking what a control group allows takes as long as a short run
+            self._variables[workers] = thread_variables(self._options.threads_per_worker, workers)
+        variables = self._variables[workers]
         if self._crew is not None and self._crew.size < workers:
             self.shutdown()
         if self._crew is None:
@@ -94,7 +102,9 @@ class ProcessPoolExecutor:
             self._crew = Crew(self._method, workers, modules, self._selector, self._dispatch, self._options, variables)
         self._events.clear()
         self._dispatch.begin(program)
-        hidden = hidden_modules(program.modules)
+        hidden, self._hidden = self._hidden, None
+        if hidden is None:
+            hidden = hidden_modules(program.modules)
         self._crew.begin(parcel(dumps(program.for_travel(), hidden), variables), workers, program.names)
         if not self._crew.active():
             self._crew.grow(1)
