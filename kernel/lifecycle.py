@@ -100,9 +100,9 @@ class Lifecycle:
         if not plan.nodes:
             catalog.close()
             return Result((), datasets, report)
-        store = self._start(pipeline, datasets, persistent, executor, catalog, report)
-        modes = frozenset(_copy_modes(pipeline, datasets))
-        loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, self.rules, modes)
+        modes = _copy_modes(pipeline, datasets)
+        store = self._start(pipeline, datasets, persistent, modes, executor, catalog, report)
+        loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, self.rules, frozenset(modes))
         try:
             loop.run()
         except (NodeError, Interrupted) as error:
@@ -117,6 +117,7 @@ class Lifecycle:
         pipeline: Pipeline,
         datasets: Datasets,
         persistent: frozenset[str],
+        modes: Mapping[str, CopyMode],
         executor: Executor,
         catalog: Catalog,
         report: RunReport,
@@ -124,7 +125,7 @@ class Lifecycle:
         """Open the catalog, put the values there that exist before the run, start the workers."""
         plan = pipeline.plan
         workers = pool_size(self._useful(pipeline), self.workers)
-        store = catalog.open(_copy_modes(pipeline, datasets), executor.capabilities.reach, workers)
+        store = catalog.open(modes, executor.capabilities.reach, workers)
         free = {name: store.save(name, datasets.value(name)) for name in plan.free_inputs if name not in persistent}
         catalog.adopt(free.keys(), free.values())
         program = make_program(

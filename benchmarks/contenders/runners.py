@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 
 from benchmarks.way import Way
 from kernel import Datasets, MemoryDataset, Runner, node, pipeline
@@ -25,6 +25,7 @@ def run_graph(runner, flow, graph):
         return {position: result[f"value_{position}"] for position in graph.ends}
 
 
+@cache
 def declare(count):
     """Return a catalog with an entry for each of the first outputs, or none."""
     if not count:
