@@ -117,7 +117,7 @@ class Dispatch:
 
     def learn(self, batch: Outcomes) -> None:
         """Take in how long turns took."""
-        if batch.states:
+        if batch.failures:  # how long something takes that goes wrong says little
             return
         groups = list(map(self._groups.__getitem__, batch.index))
         if groups.count(groups[0]) == len(groups):
@@ -140,16 +140,10 @@ class Dispatch:
         for left, link in zip(range(len(candidates), 0, -1), candidates, strict=True):
             if not self._queue:
                 return
-            if (
-                link.recalled
-                or link.deadline is not None
-                or link.limit is not None
-                or (link.room is not None and link.room <= 0)
-            ):
-                continue
-            nodes = self._next(len(link.sent), -(-len(self._queue) // left), link.room)
-            if nodes:
-                self._send(link, nodes)
+            if link.takes_more:
+                nodes = self._next(link, -(-len(self._queue) // left))
+                if nodes:
+                    self._send(link, nodes)
 
     def _nearest_first(self, links: Sequence[WorkerLink]) -> Sequence[WorkerLink]:
         """Put first, of the workers that have nothing to do, the one that has read most of what the next node reads.
@@ -168,17 +162,17 @@ class Dispatch:
                 self._send(link, [self._waiting_fresh.popleft()])
                 link.room = 0  # nothing may follow
 
-    def _next(self, ahead: int, share: int, room: int | None) -> list[int]:
-        """Take from the queue what a worker with so many turns can have now: up to `share` tiny ones, or one other."""
-        first = self._mean(self._peek())
+    def _next(self, link: WorkerLink, share: int) -> list[int]:
+        """Take from the queue what a worker can have now: at most `share` tiny nodes, or one other."""
+        first, ahead = self._mean(self._peek()), len(link.sent)
         if first > TINY_S:
             # A short one may wait with a worker, so that the worker needs not wait for us: it can be recalled.
             most = 1 if first > _SHORT_S or len(self._queue) <= share else 2
             return [self._pop()] if ahead < most else []
         wanted = min(_MOST_AHEAD, max(2, int(_AHEAD_S / (first + 1e-7))))
-        if 2 * ahead > wanted:
-            return []
-        count = min(share, wanted - ahead, _MOST_AHEAD if room is None else room)
+        if 2 * ahead > wanted or (ahead and self._mean(link.sent[0][0]) > TINY_S):
+            return []  # it has enough, or is in one that may take long: others will be free sooner
+        count = min(share, wanted - ahead, _MOST_AHEAD if link.room is None else link.room)
         if self._is_sorted and not self._turns and not self._timeouts:
             return self._cut(count)
         nodes: list[int] = []
