@@ -73,9 +73,14 @@ BATCH = pa.record_batch({"a": [1, 2]})
 TEXT = b"x" * 10_000
 
 
+#: Before version 3 a frame shares what it lends with whoever got it, so it is never anybody's own.
+FRAMES_CAN_BE_OWN = int(pd.__version__.partition(".")[0]) >= 3
+
+
 @pytest.mark.parametrize("make", OWN.values(), ids=OWN)
 def test_it_is_the_callers_own(make):
-    assert held(make)
+    is_of_pandas = type(make()).__module__.startswith("pandas.")
+    assert held(make) is (FRAMES_CAN_BE_OWN or not is_of_pandas)
 
 
 class Cache:
@@ -245,9 +250,9 @@ def test_a_frame_counts_as_an_array_does():
     value = frame()
     outputs = {"x": value}
     assert not sole_owner(value, 1)
-    assert sole_owner(value, 2)
+    assert sole_owner(value, 2) is FRAMES_CAN_BE_OWN
     del outputs
-    assert sole_owner(value, 1)
+    assert sole_owner(value, 1) is FRAMES_CAN_BE_OWN
 
 
 def test_polars_frames_are_the_holders_own():
