@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import kernel
-from parallel_nodes import wait_until
 from pool_faults import first
+from watching import wait_until
 
 #: What a node keeps for itself, beside what it hands on.
 KEPT = []

@@ -14,17 +14,7 @@ import kernel
 from kernel import hookimpl
 from kernel_memory import MemoryCatalog
 from kernel_memory.pickles import PickleStore
-
-#: How long anything here waits for something else before it fails (seconds).
-LIMIT = 30.0
-
-
-def wait_until(condition, what, limit=LIMIT):
-    """Poll until the condition holds; fail after `limit` seconds."""
-    until = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < until, f"waited {limit} s in vain for {what}"
-        time.sleep(0.005)
+from watching import LIMIT, is_alive, wait_until
 
 
 def count(folder, name):
@@ -41,23 +31,6 @@ def counted(folder, name):
     """Say how many traces of `name` there are."""
     path = Path(folder) / name
     return path.stat().st_size if path.exists() else 0
-
-
-def is_alive(pid):
-    """Say whether the process runs: one that has ended, and only waits to be collected, does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def descendants(pid):
-    """List the processes that this one has started, and those that they have."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *descendants(child)]
-    return found
 
 
 # -- ways to end a process --------------------------------------------------------------------------------------------

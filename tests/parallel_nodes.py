@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pickle
 import threading
-import time
 from pathlib import Path
 
 from kernel import Dataset, hookimpl, note
 from kernel.errors import DatasetError
-
-#: How long a node waits for another one before it fails (seconds).
-LIMIT = 30.0
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {LIMIT} s in vain for {what}")
-        time.sleep(0.005)
+from watching import started_by, wait_until
 
 
 def append(path, **record):
@@ -44,11 +32,7 @@ def children(pid=None):
 
     What `multiprocessing` keeps for tests that use it is left out.
     """
-    found = []
-    for task in Path(f"/proc/{pid or os.getpid()}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
-            found += map(int, (task / "children").read_text().split())
-    return [child for child in found if not is_of_multiprocessing(child)]
+    return [child for child in started_by(pid or os.getpid()) if not is_of_multiprocessing(child)]
 
 
 def is_of_multiprocessing(pid):

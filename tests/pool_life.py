@@ -16,24 +16,7 @@ import time
 from pathlib import Path
 
 from kernel import Runner, hookimpl, node, pipeline
-
-LIMIT = 30.0
-
-
-def wait_until(condition, what):
-    end = time.monotonic() + LIMIT
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"waited {LIMIT} s in vain for {what}")
-        time.sleep(0.005)
-
-
-def is_alive(pid):
-    """Say whether a process runs; one that has ended and was not collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except OSError:
-        return False
+from watching import LIMIT, is_alive, wait_until
 
 
 def marked(text):

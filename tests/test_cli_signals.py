@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
 import pytest
+
+from watching import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,13 +35,6 @@ FLOW = """
     pipeline = pipeline([node(quick, "a", "b", name="quick"), node(slow, "b", "c", name="slow")])
     datasets = {"a": 1}
 """
-
-
-def wait_until(condition, what: str, seconds: float = 30.0):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.01)
 
 
 def is_left(run: subprocess.Popen[str], folder: Path) -> bool:

@@ -18,6 +18,7 @@ from kernel import Runner, node, pipeline
 from kernel.errors import ConfigError, DatasetError
 from kernel.specs.executor import Reach
 from kernel_shared_memory import SharedMemoryCatalog, limits
+from watching import mounted
 
 MB = 1 << 20
 
@@ -48,9 +49,7 @@ def open_descriptors():
 def tiny(tmp_path):
     """Mount a file system of 8 MiB, which only root may do."""
     path = tmp_path / "tiny"
-    path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", path], capture_output=True, check=False)
-    if mounted.returncode:
+    if not mounted(path, 8):
         pytest.skip("mounting a small file system is not permitted")
     yield path
     gc.collect()

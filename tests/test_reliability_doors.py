@@ -15,6 +15,7 @@ import pytest
 import fault_nodes as nodes
 from kernel import Runner, node, pipeline
 from kernel.errors import NodeError, PipelineError
+from watching import descendants
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -149,11 +150,11 @@ def sockets_of(pid):
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_while_a_run_lives_none_of_its_processes_waits_for_connections(method):
-    before = set().union(*map(sockets_of, [os.getpid(), *nodes.descendants(os.getpid())]))
+    before = set().union(*map(sockets_of, [os.getpid(), *descendants(os.getpid())]))
     steps = pipeline([node(nodes.nap, ["soon", "x"], f"o{at}", name=f"n{at}") for at in range(4)])
     with Runner("process_pool", workers=2, start_method=method) as runner:
         runner.run(steps, {"soon": 0.05, "x": 1})
-        family = [os.getpid(), *nodes.descendants(os.getpid())]
+        family = [os.getpid(), *descendants(os.getpid())]
         assert len(family) >= 3
         held = set().union(*map(sockets_of, family)) - before
         assert held, "workers are reached by sockets"

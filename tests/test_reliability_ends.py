@@ -13,8 +13,8 @@ from textwrap import dedent
 
 import pytest
 
-from fault_nodes import descendants, is_alive, wait_until
 from kernel import Runner, node, pipeline
+from watching import descendants, is_alive, wait_until
 
 pytestmark = [
     pytest.mark.timeout(60),

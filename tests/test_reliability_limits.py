@@ -25,6 +25,7 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import fault_nodes as nodes
 from kernel import Runner, node, pipeline
 from kernel.errors import NodeError, WorkerLost
+from watching import descendants
 
 def text_of(error):
     return f"{{type(error).__name__}} {{error}}"
@@ -149,7 +150,7 @@ def test_many_runs_in_one_driver_make_nothing_grow():
             return {
                 "descriptors": len(os.listdir("/proc/self/fd")),
                 "threads": threading.active_count(),
-                "processes": len(nodes.descendants(os.getpid())),
+                "processes": len(descendants(os.getpid())),
                 "maps": len(Path("/proc/self/maps").read_text().splitlines()),
                 "megabytes": int(memory[1]) * resource.getpagesize() >> 20,
             }

@@ -16,6 +16,7 @@ import pytest
 from kernel.errors import ConfigError, DatasetError
 from kernel.specs.executor import Reach
 from kernel_shared_memory import SharedMemoryCatalog, directory, memfd, place
+from watching import mounted
 
 MB = 1 << 20
 
@@ -142,9 +143,7 @@ def test_a_run_that_ends_without_closing_leaves_nothing(options, tmp_path):
 def tiny(tmp_path):
     """Mount a file system of 4 MiB, which only root may do."""
     path = tmp_path / "tiny"
-    path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", path], capture_output=True, check=False)
-    if mounted.returncode:
+    if not mounted(path, 4):
         pytest.skip("mounting a small file system is not permitted")
     yield path
     if subprocess.run(["umount", path], capture_output=True, check=False).returncode:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from kernel.nodes.policy import DEFAULT_POLICY
@@ -13,7 +14,7 @@ from kernel_process_pool.wire import FOLLOWS, INNER
 
 if TYPE_CHECKING:
     from kernel.specs.events import Outcomes
-    from kernel.specs.tasks import Program, Tasks, Turn
+    from kernel.specs.tasks import Chain, Program, Tasks
     from kernel_process_pool.wire import Sent
     from kernel_process_pool.workers import WorkerLink
 
@@ -74,7 +75,7 @@ class Dispatch:
         """Queue turns."""
         index = tasks.index
         if tasks.handles is not None or tasks.attempts or tasks.chains:
-            self._turns.update((turn.index, _packed(turn, tasks.attempts)) for turn in tasks)
+            self._turns.update(_packed(tasks))
         self._timeouts.update(tasks.timeouts)
         if self._fresh:
             self._waiting_fresh.extend(each for each in index if each in self._fresh)
@@ -222,14 +223,22 @@ class Dispatch:
             link.reads(turns[0][1], self._program.store.size)
 
 
-def _packed(turn: Turn, attempts: Mapping[int, int]) -> Sequence[Sent]:
-    """Make what is sent of a turn and of those that follow in its chain."""
-    chain = turn.chain
-    if chain is None:
-        return ((turn.index, turn.handles, turn.last, turn.attempt, 0),)
+def _packed(tasks: Tasks) -> Iterator[tuple[int, Sequence[Sent]]]:
+    """Make what is sent of each node of a batch: its turn, and those that follow in its chain."""
+    attempts, chains = tasks.attempts, tasks.chains
+    handles = repeat(()) if tasks.handles is None else tasks.handles
+    last = repeat(0) if tasks.last is None else tasks.last
+    for index, made, final in zip(tasks.index, handles, last):  # noqa: B905 - what is usual has no end
+        chain = chains.get(index)
+        inner = 0 if chain is None else chain.inner
+        turns: list[Sent] = [(index, made, final, attempts.get(index, 1), INNER if inner & 1 else 0)]
+        if chain is not None:
+            turns += _followers(chain, attempts)
+        yield index, turns
+
+
+def _followers(chain: Chain, attempts: Mapping[int, int]) -> Iterator[Sent]:
     inner = chain.inner
-    turns: list[Sent] = [(turn.index, turn.handles, turn.last, turn.attempt, INNER if inner & 1 else 0)]
-    for each, handles, last in zip(chain.index, chain.handles, chain.last, strict=True):
+    for index, made, final in zip(chain.index, chain.handles, chain.last, strict=True):
         inner >>= 1
-        turns.append((each, handles, last, attempts.get(each, 1), FOLLOWS | (INNER if inner & 1 else 0)))
-    return turns
+        yield index, made, final, attempts.get(index, 1), FOLLOWS | (INNER if inner & 1 else 0)

@@ -1,0 +1,49 @@
+"""What tests and their nodes look at while they wait: conditions, processes, and a small file system to fill."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+#: How long anything waits for something else before it fails (seconds).
+LIMIT = 30.0
+
+
+def wait_until(condition, what, limit=LIMIT):
+    """Poll until the condition holds; raises TimeoutError when that takes longer than the limit (seconds)."""
+    end = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {limit} s in vain for {what}")
+        time.sleep(0.005)
+
+
+def is_alive(pid):
+    """Say whether a process runs: one that has ended, and only waits to be collected, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def started_by(pid):
+    """List the processes that this one has started and not collected."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended meanwhile
+            found += map(int, task.read_text().split())
+    return found
+
+
+def descendants(pid):
+    """List the processes that this one has started, and those that they have."""
+    return [each for child in started_by(pid) for each in (child, *descendants(child))]
+
+
+def mounted(path, mebibytes):
+    """Mount a small file system in memory, which only root may do; say whether that was allowed."""
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", path]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
