@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kernel.hooks import Hooks
     from kernel.pipelines import Plan
     from kernel.schedule import Schedule
-    from kernel.specs.events import Outcome, Outcomes
+    from kernel.specs.events import Outcome, Outcomes, Repeated
 
 __all__ = ["Audience"]
 
@@ -54,6 +54,13 @@ class Audience:
         if self.hooks.on_task_done is not None:
             for outcome in batch:
                 self._tell_done(outcome, errors)
+
+    def repeated(self, event: Repeated) -> None:
+        """Tell of a node that was done and was run again."""
+        node = self.plan.nodes[event.index]
+        _log.warning("node %r was run again (%d times by now): its result was lost", node.name, event.attempt)
+        if self.hooks.on_node_repeated is not None:
+            self.hooks.on_node_repeated(node=node, attempt=event.attempt)
 
     def _log_done(self, outcome: Outcome) -> None:
         ran = outcome.state in (State.DONE, State.DONE_LOCAL)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "ConfigError",
+    "DataLost",
     "DatasetError",
     "HookError",
     "Interrupted",
@@ -38,6 +39,21 @@ class PluginError(KernelError):
 
 class DatasetError(KernelError):
     """A dataset that cannot be loaded, saved, described or confirmed; the message starts with its name."""
+
+
+class DataLost(DatasetError):  # noqa: N818 - a loss is what it is called in the field
+    """Values in memory that were lost with the worker that kept them: `names` (of those it may be), `how` in words."""
+
+    def __init__(self, names: Sequence[str], how: str) -> None:
+        super().__init__(tuple(names), how)
+        self.names = tuple(names)
+        self.how = how
+
+    def __str__(self) -> str:
+        return (
+            f"{', '.join(self.names)}: lost with the worker that kept it: {self.how}. Run again from the nodes that "
+            f"make it, or keep values outside of workers: --catalog objects"
+        )
 
 
 class VersionNotFoundError(DatasetError):
@@ -117,8 +133,9 @@ class WorkerLost(NodeError):  # noqa: N818 - a loss is what it is called in the 
         if not self.node:
             return f"an idle worker was lost: process {self.pid} ended by {self.how}"
         times = "once" if self.attempts == 1 else f"{self.attempts} times"
+        what = f"process {self.pid} ended by {self.how}" if self.pid else self.how  # an engine may name no process
         return (
-            f"node {self.node!r} lost its worker {times}: process {self.pid} ended by {self.how}. "
+            f"node {self.node!r} lost its worker {times}: {what}. "
             f"Raise death_retries if a repeat may help, or lower what the node needs."
         )
 

@@ -44,7 +44,9 @@ class HandOut:
         self.made_inputs, self.kept_outputs = plan.in_memory(self.persistent)
         self._timeouts = {i: node.policy.timeout for i, node in plan.special.items() if node.policy.timeout is not None}
         self._alone = frozenset(
-            i for i, node in plan.special.items() if i in self._timeouts or node.confirms or node.policy.fresh_process
+            i
+            for i, node in plan.special.items()
+            if i in self._timeouts or node.confirms or node.policy.fresh_process or node.policy.resources
         )
 
     def take(self, room: int | None, starts: Mapping[int, int]) -> tuple[Sequence[int], Tasks]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from kernel.datasets import Datasets
-from kernel.errors import ConfigError, Interrupted, NodeError
+from kernel.errors import ConfigError, DataLost, Interrupted, NodeError
 from kernel.loop import Loop
 from kernel.pipelines import Pipeline
 from kernel.program import make_program
@@ -20,8 +20,8 @@ from kernel.report import RunReport
 from kernel.result import Result
 from kernel.resume import missing_nodes, resume_from
 from kernel.sizing import pool_size, usable_cpus, useful_workers
-from kernel.specs.executor import Reach
-from kernel.validation import validate, validate_alone
+from kernel.specs.executor import HoldingExecutor, Reach
+from kernel.validation import check_resources, validate, validate_alone
 
 if TYPE_CHECKING:
     from kernel.complaints import Complaints
@@ -109,7 +109,10 @@ class Lifecycle:
             error.resume = resume_from(plan, loop.done_nodes(), persistent.__contains__)
             _suggest_resuming(len(plan.nodes) - len(loop.done_nodes()), error.resume)
             raise
-        catalog.settle([name for name in plan.free_outputs if name not in persistent])
+        keep = [name for name in plan.free_outputs if name not in persistent]
+        if isinstance(executor, HoldingExecutor):
+            _bring(keep, executor, catalog)
+        catalog.settle(keep)
         return Result(plan.free_outputs, datasets, report, (catalog, store), persistent)
 
     def _start(
@@ -124,7 +127,9 @@ class Lifecycle:
     ) -> Store:
         """Open the catalog, put the values there that exist before the run, start the workers."""
         plan = pipeline.plan
-        workers = pool_size(self._useful(pipeline), self.workers)
+        useful = self._useful(pipeline)
+        asked = useful if executor.capabilities.sizes and self.workers is None else self.workers
+        workers = pool_size(useful, asked)
         store = catalog.open(modes, executor.capabilities.reach, workers)
         free = {name: store.save(name, datasets.value(name)) for name in plan.free_inputs if name not in persistent}
         catalog.adopt(free.keys(), free.values())
@@ -136,8 +141,10 @@ class Lifecycle:
             free=free,
             datasets={name: self._builder(name, datasets, executor) for name in sorted(persistent)},
             hooks=self.hooks,
+            death_retries=self.rules.death_retries,
         )
         report.workers = executor.start(program, workers)
+        check_resources(pipeline, executor.capacity())
         if _log.isEnabledFor(logging.INFO):
             _log.info(
                 "Running %d nodes on %d workers (%s), loading and saving %s.",
@@ -200,6 +207,15 @@ def _only_missing(pipeline: Pipeline, datasets: Datasets) -> Pipeline:
     elif skipped:
         _log.info("Skipping %d nodes with existing outputs: %s.", len(skipped), ", ".join(skipped))
     return pipeline.only_nodes(*(plan.nodes[index].name for index in sorted(reasons))) if reasons else Pipeline([])
+
+
+def _bring(names: Sequence[str], executor: HoldingExecutor, catalog: Catalog) -> None:
+    """Have the catalog keep what the executor holds: outputs outlive its workers."""
+    for name in names:
+        try:
+            catalog.adopt([name], executor.fetch([catalog.handle(name)]))
+        except DataLost as error:
+            raise DataLost([name], error.how) from error
 
 
 def _suggest_resuming(left: int, resume: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ from kernel.failure import capture, rebuild
 from kernel.handout import HandOut
 from kernel.schedule import Phase, Schedule
 from kernel.signals import Signals
-from kernel.specs.events import Event, Log, Outcome, Outcomes, Published, State, WorkerDown
+from kernel.specs.events import Event, Log, Outcome, Outcomes, Published, Repeated, State, WorkerDown
 
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
@@ -64,6 +64,8 @@ class Loop:
     _audience: Audience = field(init=False)
     _starts: dict[int, int] = field(factory=dict[int, int])
     _deaths: dict[int, int] = field(factory=dict[int, int])
+    #: How often each lost node was started in vain, whoever was to blame.
+    _tries: dict[int, int] = field(factory=dict[int, int])
     _down: dict[int, WorkerDown] = field(factory=dict[int, WorkerDown])
 
     def __attrs_post_init__(self) -> None:
@@ -137,6 +139,8 @@ class Loop:
             self._worker_down(event)
         elif isinstance(event, Published):
             self._published(event)
+        elif isinstance(event, Repeated):
+            self._audience.repeated(event)
         elif isinstance(event, Log):
             record = logging.makeLogRecord(dict(event.record))
             logging.getLogger(record.name).handle(record)
@@ -228,8 +232,8 @@ class Loop:
             self.hooks.on_worker_lost(worker=event.worker, node=node, error=self._loss(event, node))
 
     def _loss(self, event: WorkerDown, node: Node | None) -> WorkerLost:
-        deaths = self._deaths.get(event.index, 0) + 1 if event.index is not None else 0
-        return WorkerLost(node.name if node else "", event.pid, event.how, deaths, event.worker)
+        tries = self._tries.get(event.index, 0) + event.starts if event.index is not None else 0
+        return WorkerLost(node.name if node else "", event.pid, event.how, tries, event.worker)
 
     def _lost(self, index: int, outcome: Outcome) -> None:
         """Run a lost node again, or fail it. One that was not running when its worker died is never to blame.
@@ -240,10 +244,11 @@ class Loop:
         down = self._down.get(worker) or WorkerDown(worker, 0, "an unknown cause", index)
         self._starts[index] = self._starts.get(index, 0) + 1
         node = self.plan.nodes[index]
+        error = self._loss(down, node)
+        self._tries[index] = self._tries.get(index, 0) + (down.starts if down.index == index else 1)
         if down.index != index and self._death_retries(node):
             self._return(index)
             return
-        error = self._loss(down, node)
         self._deaths[index] = deaths = self._deaths.get(index, 0) + 1
         if self._runs_again(node, deaths, error):
             self._return(index)

@@ -69,6 +69,7 @@ def make_program(
     free: Mapping[str, Any],
     datasets: Mapping[str, Callable[[], Any]],
     hooks: Hooks,
+    death_retries: int = 1,
 ) -> Program:
     """Put a plan into columns, each distinct function once, with all else that a worker needs once."""
     columns = _columns.get(plan)
@@ -95,6 +96,7 @@ def make_program(
         plan.rank,
         plan.order,
         columns.packed,
+        death_retries,
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kernel.specs.catalog import Catalog
     from kernel.specs.executor import Capabilities, Executor
 
-__all__ = ["validate", "validate_alone"]
+__all__ = ["check_resources", "validate", "validate_alone"]
 
 
 def validate(
@@ -176,6 +176,19 @@ def _policies(pipeline: Pipeline, capabilities: Capabilities) -> list[str]:
             if getattr(policy, what) and what not in capabilities.policies
         ]
     return problems
+
+
+def check_resources(pipeline: Pipeline, capacity: Mapping[str, float]) -> None:
+    """Raise one `ValidationError` with every node that asks for more than any worker has: it would wait for ever."""
+    _raise(
+        [
+            f"node {node.name!r} asks for {amount:g} of {what!r}, and no worker has more than "
+            f"{capacity.get(what, 0.0):g}"
+            for node in pipeline.plan.special.values()
+            for what, amount in node.policy.resources.items()
+            if amount > capacity.get(what, 0.0)
+        ]
+    )
 
 
 def _generators(pipeline: Pipeline) -> list[str]:

@@ -50,6 +50,7 @@ class Hooks:
     before_worker_stop: Caller | None = None
     on_task_submitted: Caller | None = None
     on_task_done: Caller | None = None
+    on_node_repeated: Caller | None = None
     on_worker_lost: Caller | None = None
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:

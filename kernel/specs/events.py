@@ -15,6 +15,7 @@ __all__ = [
     "Outcome",
     "Outcomes",
     "Published",
+    "Repeated",
     "Report",
     "Row",
     "State",
@@ -247,7 +248,8 @@ class WorkerUp:
 class WorkerDown:
     """A worker is gone. `how` says its end in words; `index` is the node it was running, if any.
 
-    `planned`: the executor ended it on purpose (a time limit, a recycling), so nothing was lost.
+    `planned`: the executor ended it on purpose (a time limit, a recycling), so nothing was lost. `starts`: how often
+    that node was started since it was submitted; an engine that repeats nodes by itself counts every try.
     """
 
     worker: int
@@ -255,6 +257,7 @@ class WorkerDown:
     how: str
     index: int | None = None
     planned: bool = False
+    starts: int = 1
 
 
 @frozen
@@ -267,6 +270,15 @@ class Published:
 
 
 @frozen
+class Repeated:
+    """An engine ran a node again whose result was lost with a worker; `attempt`: how often by now."""
+
+    worker: int
+    index: int
+    attempt: int
+
+
+@frozen
 class Log:
     """A log record of a worker, as the arguments of `logging.makeLogRecord`."""
 
@@ -274,5 +286,5 @@ class Log:
     record: Mapping[str, Any]
 
 
-Event = Outcomes | WorkerUp | WorkerDown | Published | Log
+Event = Outcomes | WorkerUp | WorkerDown | Published | Repeated | Log
 Events = Iterable[Event]

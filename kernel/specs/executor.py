@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -12,10 +12,11 @@ from kernel.specs.markers import hookspec
 
 if TYPE_CHECKING:
     from kernel.nodes import Node
+    from kernel.specs.catalog import Handle
     from kernel.specs.events import Event, Report
     from kernel.specs.tasks import Program, Tasks
 
-__all__ = ["Capabilities", "Executor", "Reach", "WorkerHooks"]
+__all__ = ["Capabilities", "Executor", "HoldingExecutor", "Reach", "WorkerHooks"]
 
 
 class Reach(IntEnum):
@@ -31,8 +32,6 @@ class Capabilities:
     """What an executor can do; the kernel asks these and never an executor's name."""
 
     reach: Reach
-    #: Takes turns whose inputs are still being made.
-    dataflow: bool = False
     #: Goes straight on to the turns of a chain in the worker that ran its head.
     chains: bool = False
     #: Nodes run in the very thread that calls `wait`: only an exception there can interrupt one.
@@ -45,6 +44,14 @@ class Capabilities:
     policies: frozenset[str] = frozenset()
     #: The most unfinished turns it should hold (None: as many as are ready).
     window: int | None = None
+    #: Knows by itself how many workers there are; the CPUs of the runner's machine are no bound.
+    sizes: bool = False
+    #: After a failure nothing starts before the runner has heard of it. Otherwise what was sent ahead may.
+    prompt: bool = True
+    #: Knows which turn a lost worker was running. Otherwise others run again with it.
+    blames: bool = True
+    #: Tells a worker's listeners that it ends.
+    farewell: bool = True
 
 
 class Executor(Protocol):
@@ -96,6 +103,15 @@ class Executor(Protocol):
         ...
 
 
+@runtime_checkable
+class HoldingExecutor(Protocol):
+    """An executor that keeps handles itself, with its workers, and gives the runner references to them."""
+
+    def fetch(self, handles: Sequence[Handle]) -> Sequence[Handle]:
+        """Bring handles to the runner: those of the run's outputs, at its end. Raises `DataLost` when one is gone."""
+        ...
+
+
 class WorkerHooks:
     """Hooks around workers and turns. The first two are called in the worker, the others in the runner's process."""
 
@@ -114,6 +130,10 @@ class WorkerHooks:
     @hookspec
     def on_task_done(self, node: Node, report: Report, error: BaseException | None) -> None:
         """Listen to what came of a node; `report.notes` holds what listeners said with `kernel.note` in the worker."""
+
+    @hookspec
+    def on_node_repeated(self, node: Node, attempt: int) -> None:
+        """Listen to a node that was done and that an engine ran again, since its result was lost with a worker."""
 
     @hookspec
     def on_worker_lost(self, worker: int, node: Node | None, error: BaseException) -> None:

@@ -76,6 +76,8 @@ class Program:
     order: Sequence[int] = ()
     #: The columns as they travel, by name: pickled once for all runs of a plan. They do not travel as this.
     packed: Mapping[str, Any] | None = None
+    #: How often a node runs again whose worker was lost, unless its policy says otherwise.
+    death_retries: int = 1
 
     def for_travel(self) -> Program:
         """Return the program as it goes to another process."""

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -23,6 +23,7 @@ from kernel.testing.limits import eventually
 from kernel.testing.suite import applies_if
 
 if TYPE_CHECKING:
+    from kernel.specs.executor import Capabilities
     from kernel.testing.bench import Bench
 
 __all__ = ["EndRules", "nothing_left"]
@@ -35,6 +36,10 @@ _PATIENCE_S = 10.0
 
 kills = applies_if(lambda suite: suite.capabilities.kill)
 loses_workers = applies_if(lambda suite: suite.capabilities.reach >= Reach.PROCESS)
+#: An engine that runs lost nodes again by itself does so as it is set up to.
+retries_as_told = applies_if(
+    lambda suite: suite.capabilities.reach >= Reach.PROCESS and not suite.capabilities.recovers
+)
 here = applies_if(lambda suite: suite.capabilities.reach <= Reach.PROCESS)
 
 
@@ -86,6 +91,8 @@ def nothing_left() -> Generator[None]:
 
 class EndRules:
     """Ends, good and bad."""
+
+    capabilities: ClassVar[Capabilities]
 
     @here
     def test_nothing_is_left_when_a_run_is_over(
@@ -163,7 +170,7 @@ class EndRules:
         nodes = [node(functions.die_once, ["folder", f"i{at}"], f"o{at}", name=f"n{at}") for at in range(4)]
         with bench.run(nodes, {"folder": str(bench.folder), **{f"i{at}": at for at in range(4)}}) as result:
             assert dict(result) == {f"o{at}": at + 1 for at in range(4)}
-        assert bench.trace("died") == 5
+        assert bench.trace("died") == 5 or (not self.capabilities.blames and bench.trace("died") > 5)
 
     @loses_workers
     def test_a_node_that_kills_its_worker_each_time_is_named(self, bench: Bench) -> None:
@@ -174,10 +181,12 @@ class EndRules:
             bench.run(nodes, values, on_failure="continue")
         assert caught.value.node == "to_blame"
         assert not caught.value.others
-        assert bench.trace("died") == caught.value.attempts == 2
-        assert bench.trace("ran") == 20
+        assert bench.trace("died") == caught.value.attempts >= 2
+        if self.capabilities.blames:
+            assert caught.value.attempts == 2 or self.capabilities.recovers
+            assert bench.trace("ran") == 20
 
-    @loses_workers
+    @retries_as_told
     def test_a_node_that_must_not_run_twice_does_not(self, bench: Bench) -> None:
         with pytest.raises(WorkerLost) as caught:
             bench.run([node(functions.die, "folder", None, name="n", death_retries=0)], {"folder": str(bench.folder)})

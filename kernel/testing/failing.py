@@ -27,6 +27,7 @@ _RAISED = (
     "StopIteration",
 )
 
+promptly = applies_if(lambda suite: suite.capabilities.prompt)
 to_other_processes = applies_if(lambda suite: suite.capabilities.reach >= Reach.PROCESS)
 
 
@@ -123,6 +124,7 @@ class FailureRules:
 
     # -- what else runs -------------------------------------------------------------------------------------------
 
+    @promptly
     def test_after_a_failure_at_most_as_many_nodes_end_as_there_are_workers(self, bench: Bench) -> None:
         folder, poison = str(bench.folder), 20
         nodes = [

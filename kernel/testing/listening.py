@@ -11,11 +11,15 @@ from kernel.errors import NodeError
 from kernel.testing import functions
 from kernel.testing.limits import eventually
 from kernel.testing.listeners import Broken, BrokenOnError, CallsNoted, Replaces, Reports, WorkerTraces
+from kernel.testing.suite import applies_if
 
 if TYPE_CHECKING:
     from kernel.testing.bench import Bench
 
 __all__ = ["ListenerRules"]
+
+
+with_farewell = applies_if(lambda suite: suite.capabilities.farewell)
 
 
 class ListenerRules:
@@ -83,6 +87,7 @@ class ListenerRules:
         assert sorted(reports.submitted) == sorted(reports.done) == sorted(f"n{at}" for at in range(20))
         assert set(reports.errors.values()) == {None}
 
+    @with_farewell
     def test_listeners_hear_of_workers_that_start_and_stop(self, bench: Bench) -> None:
         nodes = [node(functions.pass_on, "free", f"o{at}") for at in range(4)]
         hooks = [WorkerTraces(str(bench.folder))]

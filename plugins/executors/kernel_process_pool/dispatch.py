@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
-from itertools import repeat
 from typing import TYPE_CHECKING
 
 from kernel.nodes.policy import DEFAULT_POLICY
-from kernel_process_pool.costs import TINY_S, Costs
-from kernel_process_pool.wire import FOLLOWS, INNER
+from kernel_remote.costs import TINY_S, Costs
+from kernel_remote.turns import FOLLOWS, packed
 
 if TYPE_CHECKING:
     from kernel.specs.events import Outcomes
-    from kernel.specs.tasks import Chain, Program, Tasks
-    from kernel_process_pool.wire import Sent
+    from kernel.specs.tasks import Program, Tasks
     from kernel_process_pool.workers import WorkerLink
+    from kernel_remote.turns import Sent
 
 __all__ = ["Dispatch"]
 
@@ -75,7 +74,7 @@ class Dispatch:
         """Queue turns."""
         index = tasks.index
         if tasks.handles is not None or tasks.attempts or tasks.chains:
-            self._turns.update(_packed(tasks))
+            self._turns.update(packed(tasks))
         self._timeouts.update(tasks.timeouts)
         if self._fresh:
             self._waiting_fresh.extend(each for each in index if each in self._fresh)
@@ -221,24 +220,3 @@ class Dispatch:
         if len(nodes) == 1 and turns[0][1]:
             assert self._program is not None
             link.reads(turns[0][1], self._program.store.size)
-
-
-def _packed(tasks: Tasks) -> Iterator[tuple[int, Sequence[Sent]]]:
-    """Make what is sent of each node of a batch: its turn, and those that follow in its chain."""
-    attempts, chains = tasks.attempts, tasks.chains
-    handles = repeat(()) if tasks.handles is None else tasks.handles
-    last = repeat(0) if tasks.last is None else tasks.last
-    for index, made, final in zip(tasks.index, handles, last):  # noqa: B905 - what is usual has no end
-        chain = chains.get(index)
-        inner = 0 if chain is None else chain.inner
-        turns: list[Sent] = [(index, made, final, attempts.get(index, 1), INNER if inner & 1 else 0)]
-        if chain is not None:
-            turns += _followers(chain, attempts)
-        yield index, turns
-
-
-def _followers(chain: Chain, attempts: Mapping[int, int]) -> Iterator[Sent]:
-    inner = chain.inner
-    for index, made, final in zip(chain.index, chain.handles, chain.last, strict=True):
-        inner >>= 1
-        yield index, made, final, attempts.get(index, 1), FOLLOWS | (INNER if inner & 1 else 0)

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from kernel.errors import ValidationError
 from kernel.specs.events import Event, Outcomes, WorkerDown
 from kernel.specs.executor import Capabilities, Reach
 from kernel_process_pool.crew import Crew
 from kernel_process_pool.dispatch import Dispatch
-from kernel_process_pool.hidden import hidden_modules, home
 from kernel_process_pool.methods import choose_method
 from kernel_process_pool.options import Options
+from kernel_process_pool.parcel import parcel
 from kernel_process_pool.stragglers import POLL_S, Stragglers
 from kernel_process_pool.threads import variables_for as thread_variables
-from kernel_process_pool.travel import dumps, obstacle, parcel
 from kernel_process_pool.verdicts import cancelled
+from kernel_remote.hidden import hidden_modules
+from kernel_remote.travel import check_functions, dumps
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -74,18 +74,7 @@ class ProcessPoolExecutor:
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
-        functions = {id(node.func): node.func for node in nodes}  # many nodes may share one
-        hidden = self._hidden = hidden_modules(set(map(home, functions.values())))
-        causes = {key: cause for key, func in functions.items() if (cause := obstacle(func, hidden)) is not None}
-        if causes:
-            raise ValidationError(
-                [
-                    f"node {node.name!r} cannot be sent to another process: {causes[id(node.func)]}; "
-                    f"run with the executor 'threads' or 'sequential'"
-                    for node in nodes
-                    if id(node.func) in causes
-                ]
-            )
+        self._hidden = check_functions(nodes)
 
     def start(self, program: Program, workers: int) -> int:
         """Make ready for a run; workers are made as turns come in, and kept for the next run."""

@@ -6,9 +6,7 @@ import pickle
 import signal
 import socket
 import threading
-import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
 from time import time as clock
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -18,9 +16,11 @@ from kernel.held import Held
 from kernel.specs.events import Outcomes, Row
 from kernel.worker import Worker
 from kernel_process_pool.barrier import join_barrier
-from kernel_process_pool.costs import TINY_S, Costs
 from kernel_process_pool.slots import ALL
-from kernel_process_pool.wire import FOLLOWS, INNER, Inbox, Kind, Sent, frame, pack_outcomes, unpack_turns
+from kernel_process_pool.wire import Inbox, Kind, frame, pack_outcomes, unpack_turns
+from kernel_remote.costs import TINY_S, Costs
+from kernel_remote.surroundings import send_records, set_warning_filters
+from kernel_remote.turns import FOLLOWS, INNER, Sent, sendable
 
 if TYPE_CHECKING:
     from kernel.specs.tasks import Program
@@ -99,8 +99,8 @@ class Server:
 
     def _begin_program(self, body: bytes) -> None:
         program: Program = pickle.loads(body)
-        _set_up_logging(program.log_level, self._send_record)
-        _set_warning_filters(program.warning_filters)
+        send_records(program.log_level, self._send_record)
+        set_warning_filters(program.warning_filters)
         program.store.open(self._number)
         self._costs = Costs(program.functions)
         self._worker = Worker(program, self._number)
@@ -157,7 +157,7 @@ class Server:
         """Do what is to be done after a turn that failed, that noted something or that left its value here."""
         row = self._rows[-1]
         if row[9] or row[10]:
-            row = self._rows[-1] = _sendable(row)
+            row = self._rows[-1] = sendable(row)
         if row[1] is None:
             self._held = row[0]
         if row[7] is not None:
@@ -229,47 +229,3 @@ class Server:
 def _failed(index: int, attempt: int, error: BaseException) -> Row:
     now = clock()
     return index, (), now, now, now, now, 0, capture(error, "run"), attempt, None, None
-
-
-def _sendable(row: Row) -> Row:
-    """Return the row of a turn that noted something, or its failure where that cannot be carried to the runner."""
-    try:
-        pickle.loads(pickle.dumps(row[9:], 5))
-    except Exception as error:  # whatever a noted object's pickling raises is the node's error
-        error.add_note("kernel.note() was given this value; note something that can be pickled")
-        return (row[0], (), *row[2:6], 0, capture(error, "hook"), row[8], None, None)
-    return row
-
-
-def _set_warning_filters(filters: Sequence[Any]) -> None:
-    """Put the runner's filters in force, the first of them first."""
-    warnings.resetwarnings()
-    for action, message, category, module, line in reversed(filters):
-        patterns = [
-            pattern if isinstance(pattern, str) else pattern.pattern if pattern else "" for pattern in (message, module)
-        ]
-        warnings.filterwarnings(action, patterns[0], category, patterns[1], line)
-
-
-def _set_up_logging(level: int | None, send: Callable[[dict[str, Any]], None]) -> None:
-    """Send every record to the runner, which hands it to the handlers that the user set up there."""
-    if level is None:
-        return
-    import logging  # noqa: PLC0415 - only where the runner uses it
-
-    class ToRunner(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info:
-                record.exc_text = logging.Formatter().formatException(record.exc_info)
-            plain = {
-                **record.__dict__,
-                "msg": record.getMessage(),
-                "args": None,
-                "exc_info": None,
-                "stack_info": record.stack_info,
-            }
-            send({key: value for key, value in plain.items() if isinstance(value, str | int | float | type(None))})
-
-    root = logging.getLogger()
-    root.handlers[:] = [ToRunner()]
-    root.setLevel(level)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kernel_process_pool.wire import Sent
     from kernel_process_pool.workers import WorkerLink
+    from kernel_remote.turns import Sent
 
 __all__ = ["POLL_S", "Stragglers"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from kernel.specs.events import Event, Failure, Outcomes, State
 
 if TYPE_CHECKING:
-    from kernel_process_pool.wire import Sent
     from kernel_process_pool.workers import WorkerLink
+    from kernel_remote.turns import Sent
 
 __all__ = ["cancelled", "of_running", "without_result"]
 

@@ -8,17 +8,17 @@ from array import array
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kernel.specs.events import Outcomes
 
+if TYPE_CHECKING:
+    from kernel_remote.turns import Sent
+
 __all__ = [
-    "FOLLOWS",
     "HEADER",
-    "INNER",
     "Inbox",
     "Kind",
-    "Sent",
     "frame",
     "pack_outcomes",
     "pack_turns",
@@ -28,13 +28,6 @@ __all__ = [
 
 #: Length of the body (bytes) and kind. Eight bytes for the length: a value that travels inline may pass 4 GiB.
 HEADER = struct.Struct("<QB")
-
-#: What is said of a turn that is sent: it goes on with the chain of the turn before it; its output is for the next one
-#: only.
-FOLLOWS, INNER = 1, 2
-
-#: A turn as the worker takes it: index, handles, last, attempt, flags.
-Sent = tuple[int, Sequence[Any], int, int, int]
 
 
 class Kind(IntEnum):

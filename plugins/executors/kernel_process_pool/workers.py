@@ -12,11 +12,12 @@ from attrs import define, field, frozen
 
 from kernel.specs.tasks import MADE
 from kernel_process_pool.barrier import barrier
-from kernel_process_pool.wire import FOLLOWS, Inbox, Kind, frame, pack_turns
+from kernel_process_pool.wire import Inbox, Kind, frame, pack_turns
+from kernel_remote.turns import FOLLOWS
 
 if TYPE_CHECKING:
     from kernel_process_pool.slots import Slot
-    from kernel_process_pool.wire import Sent
+    from kernel_remote.turns import Sent
 
 __all__ = ["Fate", "WorkerLink"]
 

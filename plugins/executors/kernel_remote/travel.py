@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from kernel.errors import ValidationError
 from kernel.serialise import by_value
-from kernel_process_pool.hidden import home
-from kernel_process_pool.threads import cap
+from kernel_remote.hidden import hidden_modules, home
 
-__all__ = ["dumps", "obstacle", "parcel"]
+if TYPE_CHECKING:
+    from kernel.nodes import Node
+
+__all__ = ["check_functions", "dumps", "obstacle"]
 
 
 def dumps(value: Any, hidden: Sequence[ModuleType] = ()) -> bytes:
@@ -65,31 +66,18 @@ def obstacle(value: Any, hidden: Sequence[ModuleType] = ()) -> str | None:
     return None
 
 
-def parcel(program: bytes, variables: Mapping[str, str]) -> bytes:
-    """Wrap a pickled program: the worker that unpickles it first searches modules where this process does, now.
-
-    It also goes to the folder where this process is, and caps the threads of its libraries by `variables`.
-    """
-    try:
-        folder = os.getcwd()  # noqa: PTH109 - it goes into a message as text
-    except FileNotFoundError:  # it was deleted
-        folder = ""
-    return pickle.dumps(_Parcel(program, list(sys.path), folder, dict(variables)), 5)
-
-
-class _Parcel:
-    def __init__(self, *contents: Any) -> None:
-        self._contents = contents
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpack, self._contents
-
-
-def _unpack(program: bytes, path: list[str], folder: str, variables: dict[str, str]) -> Any:
-    sys.path[:] = path
-    try:
-        os.chdir(folder)
-    except OSError:
-        pass  # there is no such folder any more; the worker stays where it is
-    cap(variables)
-    return pickle.loads(program)
+def check_functions(nodes: Sequence[Node]) -> list[ModuleType]:
+    """Raise one `ValidationError` with all nodes that cannot be sent; return the modules that have to go by value."""
+    functions = {id(node.func): node.func for node in nodes}  # many nodes may share one
+    hidden = hidden_modules(set(map(home, functions.values())))
+    causes = {key: cause for key, func in functions.items() if (cause := obstacle(func, hidden)) is not None}
+    if causes:
+        raise ValidationError(
+            [
+                f"node {node.name!r} cannot be sent to another process: {causes[id(node.func)]}; "
+                f"run with the executor 'threads' or 'sequential'"
+                for node in nodes
+                if id(node.func) in causes
+            ]
+        )
+    return hidden

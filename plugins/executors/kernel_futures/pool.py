@@ -1,0 +1,141 @@
+"""Jobs on a pool of futures: sends the program to each worker once, and makes a new pool when one breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Future
+from concurrent.futures import Executor as Pool
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from kernel_remote.booth import MISSING, run_job
+from kernel_remote.engine import Answer, Broken, Loss
+
+if TYPE_CHECKING:
+    from kernel_remote.engine import Boot, Inbox, Job, News
+
+__all__ = ["PoolEngine"]
+
+_Returned = tuple[bytes, Sequence[Any]]
+
+
+class PoolEngine:
+    """A pool, made when a run starts and kept for the next. A worker has one job: a second could not be recalled."""
+
+    #: When a worker dies, the whole pool is broken, and every job that was under way with it.
+    blames = False
+    depth = 1
+    batch_s = 2e-3
+
+    def __init__(self, factory: Callable[[int], Pool]) -> None:
+        self._factory = factory
+        self._pool: Pool | None = None
+        self._workers = 0
+        self._boot: Boot | None = None
+        #: How many jobs are still to bring the program along unasked: as many as there are workers.
+        self._parcels = 0
+        self._inbox: Inbox = SimpleQueue()
+        self._jobs: dict[Future[_Returned], Job] = {}
+
+    def open(self, boot: Boot, inbox: Inbox, workers: int) -> int:
+        """Make the pool, unless there is one of that size."""
+        if self._pool is not None and self._workers != workers:
+            self.close(cancel=False)
+        self._boot, self._inbox, self._jobs, self._workers = boot, inbox, {}, workers
+        if self._pool is None:
+            self._pool = self._factory(workers)
+        self._parcels = slots = self.slots()
+        return slots
+
+    def slots(self) -> int:
+        """Return how many workers the pool says it has, else how many it was asked for."""
+        said = getattr(self._pool, "_max_workers", None)
+        return min(said, self._workers) if isinstance(said, int) and said > 0 else self._workers
+
+    def send(self, job: Job) -> None:
+        """Submit a job; most workers have the program already."""
+        self._submit(job, with_program=self._parcels > 0)
+        self._parcels -= 1
+
+    def _submit(self, job: Job, *, with_program: bool) -> None:
+        assert self._boot is not None
+        if self._pool is None:
+            self._pool = self._factory(self._workers)
+            self._parcels = self.slots()
+        parcel = self._boot.parcel if with_program else None
+        try:
+            future: Future[_Returned] = self._pool.submit(run_job, self._boot.key, parcel, job.turns, *job.held)
+        except BrokenExecutor as error:  # its workers died while they had nothing to do
+            self._pool = None
+            self._inbox.put(Loss([job.number], _first_line(error)))
+        except Exception as error:  # whatever a foreign pool says when it cannot take a job
+            self._inbox.put(Broken(job.number, error))
+        else:
+            self._jobs[future] = job
+            future.add_done_callback(self._done)
+
+    def _done(self, future: Future[_Returned]) -> None:
+        """Have the runner's thread look at what a future has come to; this may be any thread."""
+        self._inbox.put(partial(self._settled, future))
+
+    def _settled(self, future: Future[_Returned]) -> News | None:
+        job = self._jobs.pop(future, None)
+        if job is None:
+            return None  # taken back, lost with others, or of a run that is over
+        try:
+            data, large = future.result()
+        except BrokenExecutor as error:
+            lost = [job, *self._jobs.values()]
+            self._jobs.clear()
+            self._drop_pool()
+            return Loss([each.number for each in lost], _first_line(error))
+        except CancelledError as error:
+            return Loss([job.number], _first_line(error) or "a pool that cancelled it")
+        except BaseException as error:  # the pool's own trouble: what nodes raise comes as an answer
+            return Broken(job.number, error)
+        if data == MISSING:
+            self._submit(job, with_program=True)
+            return None
+        return Answer(job.number, data, large)
+
+    def recall(self, numbers: Collection[int], *, kill: bool) -> Collection[int]:
+        """Take back what the pool has not begun to run."""
+        recalled = [
+            (future, job) for future, job in list(self._jobs.items()) if job.number in numbers and future.cancel()
+        ]
+        for future, _ in recalled:
+            self._jobs.pop(future, None)
+        return [job.number for _, job in recalled]
+
+    def fetch(self, held: Any) -> Sequence[Any]:
+        """Return the handles: they are here already, for a pool keeps nothing."""
+        found: Sequence[Any] = held
+        return found
+
+    def capacity(self) -> Mapping[str, float]:
+        """Offer one CPU to a node: workers run one at a time."""
+        return {"cpu": 1.0}
+
+    def _drop_pool(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False)
+
+    def close(self, *, cancel: bool) -> None:
+        """Shut the pool down; with `cancel`, end its processes where it has any."""
+        pool, self._pool = self._pool, None
+        jobs, self._jobs = self._jobs, {}
+        if pool is None:
+            return
+        for future in jobs:
+            future.cancel()
+        processes = dict(getattr(pool, "_processes", None) or {}) if cancel else {}
+        pool.shutdown(wait=not cancel)
+        for process in processes.values():
+            process.terminate()
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what an error says, without the traceback that some pools put into it."""
+    return str(error).strip().partition("\n")[0].rstrip(".")

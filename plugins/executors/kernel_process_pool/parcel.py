@@ -1,0 +1,43 @@
+"""A program on its way to a worker of this machine, with what the worker has to set up before it reads it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from kernel_process_pool.threads import cap
+
+__all__ = ["parcel"]
+
+
+def parcel(program: bytes, variables: Mapping[str, str]) -> bytes:
+    """Wrap a pickled program: the worker that unpickles it first searches modules where this process does, now.
+
+    It also goes to the folder where this process is, and caps the threads of its libraries by `variables`.
+    """
+    try:
+        folder = os.getcwd()  # noqa: PTH109 - it goes into a message as text
+    except FileNotFoundError:  # it was deleted
+        folder = ""
+    return pickle.dumps(_Parcel(program, list(sys.path), folder, dict(variables)), 5)
+
+
+class _Parcel:
+    def __init__(self, *contents: Any) -> None:
+        self._contents = contents
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, self._contents
+
+
+def _unpack(program: bytes, path: list[str], folder: str, variables: dict[str, str]) -> Any:
+    sys.path[:] = path
+    try:
+        os.chdir(folder)
+    except OSError:
+        pass  # there is no such folder any more; the worker stays where it is
+    cap(variables)
+    return pickle.loads(program)

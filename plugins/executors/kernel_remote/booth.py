@@ -1,0 +1,177 @@
+"""An engine's worker: takes up a program once, runs jobs of it, packs what came of them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING, Any
+
+from kernel.failure import capture
+from kernel.specs.events import Outcomes, Row
+from kernel.worker import Worker
+from kernel_remote.engine import Away
+from kernel_remote.surroundings import send_records, set_warning_filters
+from kernel_remote.turns import INNER, Sent, sendable
+
+if TYPE_CHECKING:
+    from kernel.specs.tasks import Program
+
+__all__ = ["INLINE", "MISSING", "Packed", "Report", "forget", "pack_parcel", "run_job"]
+
+#: A handle up to this size (bytes) travels in the report itself; a larger one beside it, where an engine can keep it.
+INLINE = 1 << 14
+#: What `run_job` returns for a program that it has not seen.
+MISSING = b""
+
+#: What a report unpickles to: who ran it, its process, outcomes or the failure to take up the program, log records.
+Report = tuple[str, int, Any, list[dict[str, Any]]]
+
+#: Turns that follow each other, and the handles by name of what came before them in their chain.
+Packed = tuple[Sequence[Sent], Mapping[str, Any]]
+
+_booths: dict[str, _Booth] = {}
+_lock = threading.Lock()
+
+
+def pack_parcel(program: bytes) -> bytes:
+    """Wrap a pickled program with what a worker has to know of the runner's process before it unpickles it."""
+    return pickle.dumps((program, list(sys.path), _process()), 5)
+
+
+def run_job(key: str, parcel: bytes | None, turns: bytes, *held: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
+    """Run turns of the program `key`; return a report and the large handles that it leaves out.
+
+    The report is `MISSING` where the program is not known here and no parcel came with the job. `held` are lists of
+    large handles, as they were returned by earlier jobs.
+    """
+    with _lock:
+        booth = _booths.get(key)
+        if booth is None:
+            if parcel is None:
+                return MISSING, ()
+            booth = _enter(key, parcel)
+        booth.jobs += 1
+    try:
+        return booth.run(pickle.loads(turns), held)
+    finally:
+        with _lock:
+            booth.jobs -= 1
+
+
+def forget(key: str) -> None:
+    """Let go of a program whose run is over; listeners hear that the worker stops."""
+    with _lock:
+        booth = _booths.pop(key, None)
+    if booth is not None:
+        booth.close()
+
+
+def _enter(key: str, parcel: bytes) -> _Booth:
+    """Take up a program, and let go of those before it that the same executor ran."""
+    session = key.partition("/")[0]
+    for other in [other for other, booth in _booths.items() if other.partition("/")[0] == session and not booth.jobs]:
+        _booths.pop(other).close()
+    booth = _booths[key] = _Booth(parcel)
+    return booth
+
+
+def _leave() -> None:
+    for key in list(_booths):
+        forget(key)
+
+
+def _process() -> tuple[str, int]:
+    return socket.gethostname(), os.getpid()
+
+
+class _Booth:
+    """One program in this process. Several threads may run jobs at once, as some engines have it."""
+
+    def __init__(self, parcel: bytes) -> None:
+        self.jobs = 0
+        self._records: list[dict[str, Any]] = []
+        self._worker: Worker | None = None
+        self._failure: Any = None
+        try:
+            self._worker = self._open(parcel)
+        except Exception as error:  # a module that cannot be imported here, a listener that cannot be built
+            self._failure = capture(error, "start")
+
+    def _open(self, parcel: bytes) -> Worker:
+        data, path, runner = pickle.loads(parcel)
+        is_elsewhere = runner != _process()
+        if is_elsewhere:
+            sys.path.extend(folder for folder in path if folder not in sys.path)
+        program: Program = pickle.loads(data)
+        if is_elsewhere:
+            send_records(program.log_level, self._records.append)
+            set_warning_filters(program.warning_filters)
+        program.store.open(os.getpid())
+        worker = Worker(program, os.getpid())
+        worker.start()
+        # An exit handler of the standard library's own kind: workers of `multiprocessing` and of loky run no others.
+        Finalize(None, _leave, exitpriority=10)
+        return worker
+
+    def close(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
+            worker.program.store.close()
+
+    def run(self, stretches: Sequence[Packed], held: Sequence[Sequence[Any]]) -> tuple[bytes, Sequence[Any]]:
+        """Run turns up to the first that fails; return the report and the large handles."""
+        host, pid = _process()
+        who = f"{host}:{pid}:{threading.get_ident()}"
+        large: list[Any] = []
+        found: Any = self._failure
+        if found is None:
+            found = Outcomes.of_rows(0, [_lightened(row, large) for row in self._rows(stretches, held)])
+        records, self._records[:] = list(self._records), []
+        return pickle.dumps((who, pid, found, records), 5), large
+
+    def _rows(self, stretches: Sequence[Packed], held: Sequence[Sequence[Any]]) -> list[Row]:
+        worker = self._worker
+        assert worker is not None
+
+        def here(handle: Any) -> Any:
+            return held[handle.place][handle.at] if type(handle) is Away else handle
+
+        rows: list[Row] = []
+        for turns, before in stretches:
+            made = {name: here(handle) for name, handle in before.items()}
+            for index, handles, last, attempt, flags in turns:
+                row = worker.run(index, list(map(here, handles)), last, attempt, made, flags & INNER)
+                rows.append(sendable(row) if row[9] or row[10] else row)
+                if rows[-1][7] is not None:
+                    return rows
+        return rows
+
+
+def _lightened(row: Row, large: list[Any]) -> Row:
+    """Move the large handles of a row into a list of their own."""
+    handles = row[1]
+    if not handles or not any(_weight(handle) > INLINE for handle in handles):
+        return row
+    light: list[Any] = []
+    for handle in handles:
+        if _weight(handle) > INLINE:
+            light.append(Away(-1, len(large)))
+            large.append(handle)
+        else:
+            light.append(handle)
+    return (row[0], light, *row[2:])
+
+
+def _weight(handle: Any) -> int:
+    """Return about how many bytes a handle takes, of those kinds that can be large."""
+    if isinstance(handle, bytes | str):
+        return len(handle)
+    if isinstance(handle, tuple):
+        return sum(map(_weight, handle))
+    return 0

@@ -1,0 +1,265 @@
+"""An executor on an engine's workers: which turns make a job, what came of each, who is to blame for a lost worker."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from attrs import evolve
+
+from kernel.errors import DataLost, KernelError
+from kernel.failure import capture, rebuild
+from kernel.specs.events import Event, Failure, Log, Outcomes, Repeated, State, WorkerDown, WorkerUp
+from kernel.turn import names_of
+from kernel_remote.booth import pack_parcel
+from kernel_remote.engine import Answer, Boot, DataGone, Job, Loss, Ref
+from kernel_remote.hidden import hidden_modules
+from kernel_remote.jobs import Sending, brought, pack
+from kernel_remote.travel import check_functions, dumps
+from kernel_remote.waiting import Waiting
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from kernel.nodes import Node
+    from kernel.specs.executor import Capabilities
+    from kernel.specs.tasks import Program, Tasks
+    from kernel_remote.engine import Engine, Inbox, News
+    from kernel_remote.waiting import Stretch
+
+__all__ = ["RemoteExecutor"]
+
+#: The number that stands for a worker of which only its end is known.
+_UNKNOWN = -1
+
+
+class RemoteExecutor:
+    """Keeps the books for an engine. An executor derives from it, and says what it can do."""
+
+    capabilities: Capabilities
+    default_catalog = "memory"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._session = uuid4().hex
+        self._runs = 0
+        self._inbox: Inbox = SimpleQueue()
+        self._program: Program | None = None
+        self._waiting: Waiting | None = None
+        self._sent: dict[int, Sending] = {}
+        self._jobs = 0
+        self._events: list[Event] = []
+        #: Of each worker that was heard of, its number.
+        self._workers: dict[str, int] = {}
+        #: How often the engine ran a node again that was done.
+        self._starts: dict[int, int] = {}
+        self._hidden: list[ModuleType] | None = None
+
+    # -- the contract ---------------------------------------------------------------------------------------------
+
+    def validate_nodes(self, nodes: Sequence[Node]) -> None:
+        """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
+        self._hidden = check_functions(nodes)
+
+    def start(self, program: Program, workers: int) -> int:
+        """Make ready for a run: the program goes to each worker once."""
+        hidden, self._hidden = self._hidden, None
+        if hidden is None:
+            hidden = hidden_modules(program.modules)
+        self._runs += 1
+        key = f"{self._session}/{self._runs}"
+        self._inbox, self._sent, self._events, self._workers, self._starts = SimpleQueue(), {}, [], {}, {}
+        self._program, self._waiting = program, Waiting(program, self._engine.batch_s)
+        return self._engine.open(Boot(key, pack_parcel(dumps(program.for_travel(), hidden))), self._inbox, workers)
+
+    def submit(self, tasks: Tasks) -> None:
+        """Queue turns and send what can be sent now."""
+        assert self._waiting is not None
+        self._waiting.add(tasks)
+        self._feed()
+
+    def wait(self, timeout: float | None = None) -> Sequence[Event]:
+        """Return all events that are in, waiting for the first."""
+        self._feed()
+        try:
+            news = self._inbox.get(block=not self._events, timeout=timeout)
+            while True:
+                if callable(news):
+                    news = news()
+                if news is not None:
+                    self._hear(news)
+                news = self._inbox.get_nowait()
+        except Empty:
+            events, self._events = self._events, []
+            return events
+
+    def wake(self) -> None:
+        """Make `wait` return."""
+        self._inbox.put(None)
+
+    def cancel(self, *, kill: bool) -> None:
+        """Take back what has not started; with `kill`, interrupt what runs where the engine can."""
+        if self._waiting is None:
+            return
+        self._give_back(self._waiting.clear())
+        for sent in self._sent.values():
+            rest, sent.rest = sent.rest, None
+            self._give_back([turn[0] for turn in rest.turns] if rest is not None else [])
+        for number in self._engine.recall(list(self._sent), kill=kill):
+            self._give_back(self._sent.pop(number).nodes())
+
+    def capacity(self) -> Mapping[str, float]:
+        """Say what the biggest worker offers."""
+        return self._engine.capacity()
+
+    def fetch(self, handles: Sequence[Any]) -> Sequence[Any]:
+        """Bring handles here that the engine holds; raises `DataLost` when one is gone."""
+        lists: dict[int, Sequence[Any]] = {}
+        for handle in handles:
+            if type(handle) is Ref and id(handle.held) not in lists:
+                lists[id(handle.held)] = self._engine.fetch(handle.held)
+        return [lists[id(each.held)][each.at] if type(each) is Ref else each for each in handles]
+
+    def shutdown(self, *, cancel: bool = False) -> None:
+        """Let go of the workers; with `cancel`, at once."""
+        self._engine.close(cancel=cancel)
+
+    # -- out ------------------------------------------------------------------------------------------------------
+
+    def _feed(self) -> None:
+        """Give the engine as many jobs as it shall have now."""
+        waiting, engine = self._waiting, self._engine
+        if waiting is None or not len(waiting):
+            return
+        if not engine.blames and (repeated := waiting.take_repeated()) is not None:
+            if self._sent:  # a turn that may have cost a worker runs while nothing else does, then its guilt is plain
+                waiting.put(repeated)
+            else:
+                self._send([repeated], repeated.cut(1))
+            return
+        slots = engine.slots()
+        room = slots * engine.depth - len(self._sent)
+        while room > 0 and len(waiting):
+            self._send(*waiting.take(-(-len(waiting) // max(1, min(room, slots)))))
+            room -= 1
+
+    def _send(self, stretches: Sequence[Stretch], rest: Stretch | None) -> None:
+        waiting, program = self._waiting, self._program
+        assert waiting is not None
+        assert program is not None
+        head = stretches[0].turns[0][0]
+        policy = waiting.policy(head)
+        self._jobs += 1
+        turns, held = pack(stretches)
+        job = Job(
+            self._jobs,
+            program.names[head],
+            turns,
+            held,
+            policy.resources,
+            waiting.timeout(head),
+            program.death_retries if policy.death_retries is None else policy.death_retries,
+        )
+        self._sent[job.number] = Sending(stretches, rest)
+        self._engine.send(job)
+
+    # -- back -----------------------------------------------------------------------------------------------------
+
+    def _hear(self, news: News) -> None:
+        if isinstance(news, Loss):
+            self._lost(news)
+        elif isinstance(news, Answer):
+            self._answered(news)
+        elif isinstance(news, DataGone):
+            error = DataLost(self._inputs_of(news.number), news.how)
+            self._failed(news.number, capture(error, "load"))
+        else:
+            self._failed(news.number, capture(news.error, "engine"))
+
+    def _answered(self, answer: Answer) -> None:
+        who, pid, found, records = pickle.loads(answer.data)
+        number = self._number(who, pid)
+        self._events += [Log(number, record) for record in records]
+        sent = self._sent.pop(answer.number, None)
+        if isinstance(found, Failure):
+            if sent is not None:
+                raise _stop(who, found)
+            return
+        if sent is None:  # its results were lost with a worker, and the engine made them again
+            self._repeated(found, number)
+            return
+        handles = [tuple([brought(each, answer.held) for each in row]) for row in found.handles]
+        outcomes = evolve(found, worker=number, handles=handles)
+        self._events.append(outcomes)
+        assert self._waiting is not None
+        self._waiting.learn(outcomes)
+        self._give_back([turn[0] for turn in sent.turns[len(outcomes) :]])
+        if sent.rest is not None:
+            self._go_on(sent, outcomes)
+
+    def _repeated(self, outcomes: Outcomes, number: int) -> None:
+        for index in outcomes.index:
+            self._starts[index] = starts = self._starts.get(index, 1) + 1
+            self._events.append(Repeated(number, index, starts))
+
+    def _go_on(self, sent: Sending, outcomes: Outcomes) -> None:
+        """Queue what is left of a chain, with what is made of it so far; where that failed, it never runs."""
+        assert sent.rest is not None
+        assert self._waiting is not None
+        assert self._program is not None
+        if outcomes.failures:
+            self._give_back([turn[0] for turn in sent.rest.turns])
+            return
+        for index, handles in zip(outcomes.index, outcomes.handles, strict=True):
+            names = [name for name in names_of(self._program.outputs[index]) if name not in self._program.datasets]
+            sent.rest.made.update(zip(names, handles))  # noqa: B905 - one whose value stayed inside the job has none
+        self._waiting.put(sent.rest)
+
+    def _lost(self, loss: Loss) -> None:
+        """Tell of lost jobs. Only a turn that was alone with its worker is to blame; others run again alone."""
+        lost = [self._sent.pop(number) for number in loss.numbers if number in self._sent]
+        nodes = [turn for sent in lost for turn in sent.turns]
+        if not nodes:
+            return
+        blamed = nodes[0][0] if len(nodes) == 1 else None
+        self._events.append(WorkerDown(_UNKNOWN, loss.pid, loss.how, blamed, starts=loss.starts))
+        for index, _, _, attempt, _ in nodes:
+            self._events.append(Outcomes.without_result(_UNKNOWN, (index,), State.LOST, attempt=attempt))
+        self._give_back([turn[0] for sent in lost if sent.rest is not None for turn in sent.rest.turns])
+
+    def _failed(self, number: int, failure: Failure) -> None:
+        sent = self._sent.pop(number, None)
+        if sent is None:
+            return
+        index, _, _, attempt, _ = sent.turns[0]
+        self._events.append(Outcomes.without_result(_UNKNOWN, (index,), State.FAILED, failure=failure, attempt=attempt))
+        self._give_back(sent.nodes()[1:])
+
+    def _give_back(self, nodes: Sequence[int]) -> None:
+        if nodes:
+            self._events.append(Outcomes.without_result(0, nodes, State.CANCELLED))
+
+    def _number(self, who: str, pid: int) -> int:
+        number = self._workers.get(who)
+        if number is None:
+            number = self._workers[who] = len(self._workers)
+            self._events.append(WorkerUp(number, pid))
+        return number
+
+    def _inputs_of(self, number: int) -> Sequence[str]:
+        assert self._program is not None
+        sent = self._sent.get(number)
+        return names_of(self._program.inputs[sent.turns[0][0]]) if sent is not None else ()
+
+
+def _stop(who: str, failure: Failure) -> KernelError:
+    """Make the error of a worker that cannot take up the program of the run."""
+    error = rebuild(failure, "", None).cause
+    if isinstance(error, KernelError):  # a listener's error, for one, says all that is to be said
+        return error
+    return KernelError(
+        f"worker {who} could not take up the run: {failure.type_name}: {failure.message}\n{failure.traceback}"
+    )
