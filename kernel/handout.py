@@ -10,6 +10,7 @@ from attrs import define, field
 from kernel.specs.tasks import MADE, Chain, Tasks
 
 if TYPE_CHECKING:
+    from kernel.nodes import Node
     from kernel.pipelines import Plan
     from kernel.rules import Rules
     from kernel.schedule import Schedule
@@ -43,11 +44,7 @@ class HandOut:
         plan = self.plan
         self.made_inputs, self.kept_outputs = plan.in_memory(self.persistent)
         self._timeouts = {i: node.policy.timeout for i, node in plan.special.items() if node.policy.timeout is not None}
-        self._alone = frozenset(
-            i
-            for i, node in plan.special.items()
-            if i in self._timeouts or node.confirms or node.policy.fresh_process or node.policy.resources
-        )
+        self._alone = frozenset(i for i, node in plan.special.items() if _is_alone(node))
 
     def take(self, room: int | None, starts: Mapping[int, int]) -> tuple[Sequence[int], Tasks]:
         """Take nodes from the schedule, at most `room` and what chains add; return all of them, and the tasks.
@@ -105,3 +102,9 @@ class HandOut:
         deaths = maker.policy.death_retries
         again = self.rules.death_retries if deaths is None else deaths
         return bool(again) and not maker.is_generator and not reader.policy.retries
+
+
+def _is_alone(node: Node) -> bool:
+    policy = node.policy
+    placed = policy.fresh_process or policy.resources or policy.executor is not None
+    return bool(policy.timeout is not None or node.confirms or placed)

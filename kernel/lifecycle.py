@@ -20,8 +20,8 @@ from kernel.report import RunReport
 from kernel.result import Result
 from kernel.resume import missing_nodes, resume_from
 from kernel.sizing import pool_size, usable_cpus, useful_workers
-from kernel.specs.executor import HoldingExecutor, Reach
-from kernel.validation import check_resources, validate, validate_alone
+from kernel.specs.executor import HoldingExecutor
+from kernel.validation import check_resources, distant_names, validate, validate_alone
 
 if TYPE_CHECKING:
     from kernel.complaints import Complaints
@@ -139,12 +139,12 @@ class Lifecycle:
             is_async=self.is_async,
             store=store,
             free=free,
-            datasets={name: self._builder(name, datasets, executor) for name in sorted(persistent)},
+            datasets=_builders(persistent, distant_names(pipeline, persistent, executor), datasets),
             hooks=self.hooks,
             death_retries=self.rules.death_retries,
         )
         report.workers = executor.start(program, workers)
-        check_resources(pipeline, executor.capacity())
+        check_resources(pipeline, executor)
         if _log.isEnabledFor(logging.INFO):
             _log.info(
                 "Running %d nodes on %d workers (%s), loading and saving %s.",
@@ -154,13 +154,6 @@ class Lifecycle:
                 "asynchronously" if self.is_async else "synchronously",
             )
         return store
-
-    @staticmethod
-    def _builder(name: str, datasets: Datasets, executor: Executor) -> Callable[[], Dataset]:
-        """Return what gives a worker its dataset: the runner's own object in its process, else a new one."""
-        if executor.capabilities.reach == Reach.THREAD:
-            return partial(datasets.__getitem__, name)
-        return datasets.builder(name)
 
     def _useful(self, pipeline: Pipeline) -> int:
         if self.hooks.required_workers is not None:
@@ -189,6 +182,14 @@ def _datasets(given: Datasets | Mapping[str, Any] | None) -> Datasets:
 
 def _persistent(pipeline: Pipeline, datasets: Datasets) -> frozenset[str]:
     return frozenset(filter(datasets.is_persistent, datasets.declared_among(pipeline.plan.names)))
+
+
+def _builders(names: frozenset[str], distant: frozenset[str], datasets: Datasets) -> dict[str, Callable[[], Dataset]]:
+    """Return what gives a worker its datasets: the runner's own objects in its process, else new ones."""
+    return {
+        name: datasets.builder(name) if name in distant else partial(datasets.__getitem__, name)
+        for name in sorted(names)
+    }
 
 
 def _copy_modes(pipeline: Pipeline, datasets: Datasets) -> dict[str, CopyMode]:

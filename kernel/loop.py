@@ -79,8 +79,7 @@ class Loop:
     def run(self) -> None:
         """Run until everything is done or nothing more can be; raises the first error, or `Interrupted`."""
         begun = monotonic()
-        inline = self.executor.capabilities.inline
-        with Signals(self.executor.wake, inline=inline) as signals:
+        with Signals(self.executor.wake, inline=lambda: self.executor.capabilities.inline) as signals:
             try:
                 self._drive(signals)
             except KeyboardInterrupt:

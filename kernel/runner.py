@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from kernel import defaults
 from kernel.complaints import Complaints
-from kernel.errors import ConfigError, NodeError
+from kernel.errors import ConfigError, KernelError, NodeError
 from kernel.rules import OnFailure, Rules
 from kernel.sizing import check_workers
 
@@ -69,6 +70,8 @@ class Runner:
         self._no_plugins = tuple(no_plugins)
         self._last_hooks: Hooks | None = None
         self._executor: Executor | None = None
+        #: Those that nodes name, by name.
+        self._others: dict[str, Executor] = {}
         self._next_catalog: Catalog | None = None
         self._warm = False
 
@@ -85,8 +88,9 @@ class Runner:
         self._shutdown(cancel=False)
 
     def _shutdown(self, *, cancel: bool) -> None:
-        executor, self._executor = self._executor, None
-        if executor is not None:
+        executors = [*self._others.values(), *([self._executor] if self._executor is not None else [])]
+        self._executor, self._others = None, {}
+        for executor in executors:
             executor.shutdown(cancel=cancel)
         catalog, self._next_catalog = self._next_catalog, None
         if catalog is not None:
@@ -118,7 +122,7 @@ class Runner:
         try:
             complaints = Complaints()
             with complaints.collected():
-                executor = self._get_executor()
+                executor = self._get_executor(pipeline)
                 catalog = self._new_catalog(executor)
             if complaints:
                 refuse(complaints, pipeline, datasets, is_async=self.is_async)
@@ -147,14 +151,25 @@ class Runner:
             last = self._last_hooks = Hooks(listeners)  # a registry takes milliseconds to make
         return last
 
-    def _get_executor(self) -> Executor:
-        if self._executor is None:
-            from kernel.plugins import build, load_executor  # noqa: PLC0415 - only when a run starts
+    def _get_executor(self, pipeline: Pipeline) -> Executor:
+        from kernel.plugins import build, load_executor  # noqa: PLC0415 - only when a run starts
 
+        if self._executor is None:
             given = self._executor_factory
             factory = load_executor(given) if isinstance(given, str) else given
             self._executor = build(factory, "executor", self.executor_name, self._executor_options)
-        return self._executor
+        wanted = {node.policy.executor for node in pipeline.plan.special.values()} - {None, self.executor_name}
+        if not wanted:
+            return self._executor
+        from kernel.several import Several  # noqa: PLC0415 - few pipelines name executors
+
+        complaints = Complaints()
+        for name in sorted(filter(None, wanted)):
+            if name not in self._others:
+                with complaints.collected(), _on_behalf_of(name, pipeline):
+                    self._others[name] = build(load_executor(name), "executor", name, {})
+        complaints.raise_any()
+        return Several(self.executor_name, self._executor, {name: self._others[name] for name in wanted if name})
 
     def _new_catalog(self, executor: Executor) -> Catalog:
         from kernel.plugins import build, load_catalog  # noqa: PLC0415 - only when a run starts
@@ -168,6 +183,17 @@ class Runner:
         if self._warm and isinstance(catalog, WarmCatalog):
             self._next_catalog = catalog.successor()
         return catalog
+
+
+@contextmanager
+def _on_behalf_of(executor: str, pipeline: Pipeline) -> Generator[None]:
+    """Have an error say which nodes name the executor."""
+    try:
+        yield
+    except KernelError as error:
+        nodes = [node.name for node in pipeline.plan.special.values() if node.policy.executor == executor]
+        more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
+        raise ConfigError(f"node {nodes[0]!r}{more}: {error}") from error
 
 
 def _name_of_plugin(given: str | Callable[..., Any]) -> str:

@@ -20,9 +20,9 @@ class Signals:
     handlers of its own keeps them. They are put back at the end.
     """
 
-    def __init__(self, wake: Callable[[], None], *, inline: bool) -> None:
+    def __init__(self, wake: Callable[[], None], *, inline: Callable[[], bool]) -> None:
         self._wake = wake
-        #: The nodes run in this very thread: only an exception can end one.
+        #: Whether a node runs in this very thread: only an exception can end one.
         self._inline = inline
         self._before: dict[int, Any] = {}
         self.received: list[int] = []
@@ -43,5 +43,5 @@ class Signals:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.received.append(number)
         self._wake()
-        if self._inline:
+        if self._inline():
             raise KeyboardInterrupt

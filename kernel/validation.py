@@ -10,6 +10,7 @@ from kernel.errors import ValidationError
 from kernel.hooks.travel import unpicklable
 from kernel.nodes.names import base_name
 from kernel.serialise import by_value
+from kernel.several import part_of
 from kernel.specs.executor import Reach
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from kernel.hooks import Hooks
     from kernel.pipelines import Pipeline
     from kernel.specs.catalog import Catalog
-    from kernel.specs.executor import Capabilities, Executor
+    from kernel.specs.executor import Executor
 
-__all__ = ["check_resources", "validate", "validate_alone"]
+__all__ = ["check_resources", "distant_names", "validate", "validate_alone"]
 
 
 def validate(
@@ -44,11 +45,11 @@ def validate(
     with complaints.collected():
         validate_alone(pipeline, datasets, persistent, is_async=is_async)
     with complaints.collected():
-        _raise(_datasets_out_of_reach(sorted(persistent), datasets, reach))
+        _raise(_datasets_out_of_reach(sorted(distant_names(pipeline, persistent, executor)), datasets))
     with complaints.collected():
         catalog.validate_catalog(in_memory, values, reach, {name: plan.free_readers[name] for name in values})
     with complaints.collected():
-        _raise(_policies(pipeline, executor.capabilities))
+        _raise(_policies(pipeline, executor))
     with complaints.collected():
         executor.validate_nodes(plan.nodes)
     with complaints.collected():
@@ -131,17 +132,28 @@ def _dataset(name: str, datasets: Datasets) -> Dataset | None:
         return None
 
 
-def _datasets_out_of_reach(names: Sequence[str], datasets: Datasets, reach: Reach) -> list[str]:
+def distant_names(pipeline: Pipeline, persistent: frozenset[str], executor: Executor) -> frozenset[str]:
+    """List the persistent datasets that are used in other processes."""
+    if not persistent or executor.capabilities.reach == Reach.THREAD:
+        return frozenset()
+    used = {
+        name
+        for node in pipeline.plan.nodes
+        if part_of(executor, node).capabilities.reach != Reach.THREAD
+        for name in (*node.inputs, *node.outputs)
+    }
+    return persistent & used
+
+
+def _datasets_out_of_reach(names: Sequence[str], datasets: Datasets) -> list[str]:
     """Find persistent datasets that cannot be used in another process."""
-    if reach == Reach.THREAD:
-        return []
     problems: list[str] = []
     for name in names:
         dataset = _dataset(name, datasets)
         if dataset is not None and dataset.single_process:
             problems.append(
                 f"dataset {name!r} ({type(dataset).__name__}) can be used in one process only; "
-                f"run with the executor 'threads' or 'sequential'"
+                f"run with the executor 'threads' or 'sequential', or give its nodes executor='sequential'"
             )
             continue
         cause = _unserialisable(datasets.builder(name)) if dataset is not None else None
@@ -161,30 +173,32 @@ def _unserialisable(value: object) -> str | None:
     return None
 
 
-def _policies(pipeline: Pipeline, capabilities: Capabilities) -> list[str]:
+def _policies(pipeline: Pipeline, executor: Executor) -> list[str]:
     """Refuse what a node asks for and this executor does not give: a limit that is not kept is worse than none."""
     problems: list[str] = []
     for node in pipeline.plan.special.values():
-        policy = node.policy
+        policy, capabilities = node.policy, part_of(executor, node).capabilities
         if policy.timeout is not None and not capabilities.kill:
             problems.append(
                 f"node {node.name!r} has a timeout, but this executor cannot stop a running node; use 'process_pool'"
             )
         problems += [
             f"node {node.name!r} asks for {what!r}, which this executor does not offer"
-            for what in ("resources", "executor", "fresh_process")
+            for what in ("resources", "fresh_process")
             if getattr(policy, what) and what not in capabilities.policies
         ]
     return problems
 
 
-def check_resources(pipeline: Pipeline, capacity: Mapping[str, float]) -> None:
+def check_resources(pipeline: Pipeline, executor: Executor) -> None:
     """Raise one `ValidationError` with every node that asks for more than any worker has: it would wait for ever."""
     _raise(
         [
             f"node {node.name!r} asks for {amount:g} of {what!r}, and no worker has more than "
             f"{capacity.get(what, 0.0):g}"
             for node in pipeline.plan.special.values()
+            if node.policy.resources
+            for capacity in (part_of(executor, node).capacity(),)
             for what, amount in node.policy.resources.items()
             if amount > capacity.get(what, 0.0)
         ]

@@ -40,7 +40,7 @@ class Capabilities:
     kill: bool = False
     #: Runs a lost turn again by itself; otherwise the runner does.
     recovers: bool = False
-    #: Which of a node's wishes it grants: `resources`, `executor`, `fresh_process`.
+    #: Which of a node's wishes it grants: `resources`, `fresh_process`.
     policies: frozenset[str] = frozenset()
     #: The most unfinished turns it should hold (None: as many as are ready).
     window: int | None = None

@@ -1,0 +1,154 @@
+"""Nodes that name the executor they run on: one run, several executors."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+import kernel
+from kernel import Datasets, Runner, node, pipeline, run
+from kernel.datasets import Dataset
+from kernel.errors import ConfigError, NodeError, ValidationError
+
+HERE = os.getpid()
+
+
+def where(*_):
+    return os.getpid()
+
+
+def both(*values):
+    return [*values]
+
+
+def boom(_):
+    raise ValueError("on purpose")
+
+
+class Connection(Dataset):
+    """Can be used in one process only, and not be pickled."""
+
+    single_process = True
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.saved = []
+
+    def load(self):
+        return len(self.saved)
+
+    def save(self, data):
+        self.saved.append((os.getpid(), data))
+
+    def exists(self):
+        return True
+
+
+def test_a_node_runs_where_it_says_and_all_others_where_the_run_says():
+    flow = pipeline(
+        [
+            node(where, "start", "a", name="in_the_pool"),
+            node(where, "a", "b", name="here", executor="sequential"),
+            node(where, "b", "c", name="in_the_pool_again"),
+            node(where, "c", "d", name="in_a_thread", executor="threads"),
+            node(both, ["a", "b", "c", "d"], "all", name="gather"),
+        ]
+    )
+    result = run(flow, {"start": 1}, executor="process_pool", workers=2)
+    pool, here, again, thread = result["all"]
+    assert (here, thread) == (HERE, HERE)
+    assert HERE not in {pool, again}
+    assert {task.node for task in result.report.tasks} == {each.name for each in flow.nodes}
+
+
+def test_what_must_stay_in_one_process_is_loaded_and_saved_by_the_node_that_stays():
+    connection = Connection()
+    lock = threading.Lock()
+
+    def holds_a_lock(value):
+        with lock:
+            return value, HERE
+
+    flow = pipeline(
+        [
+            node(where, "start", "made", name="make"),
+            node(holds_a_lock, "made", ["out", "where"], name="keep", executor="sequential"),
+            node(str, "out", "connection", name="write", executor="sequential"),
+            node(int, "connection", "count", name="read", executor="sequential"),
+        ]
+    )
+    datasets = Datasets({"start": 1, "connection": connection})
+    result = run(flow, datasets, executor="process_pool", workers=2)
+    assert result["where"] == HERE
+    assert result["count"] == 1
+    assert [pid for pid, _ in connection.saved] == [HERE]
+
+
+def test_a_node_that_does_not_stay_is_still_refused():
+    flow = pipeline(
+        [node(where, "start", "connection", name="write"), node(where, "start", "x", executor="sequential")]
+    )
+    with pytest.raises(ValidationError, match="executor='sequential'"):
+        run(flow, Datasets({"start": 1, "connection": Connection()}), executor="process_pool")
+
+
+def test_an_executor_that_is_not_installed_is_refused_with_the_node_that_names_it():
+    flow = pipeline([node(where, "start", "x", name="lost", executor="nowhere"), node(where, "start", "y")])
+    with pytest.raises(ConfigError, match=r"node 'lost': no executor named 'nowhere'"):
+        run(flow, {"start": 1})
+
+
+def test_a_limit_of_time_is_refused_where_the_node_runs():
+    flow = pipeline([node(where, "start", "x", name="n", executor="threads", timeout=1.0)])
+    with pytest.raises(ValidationError, match="'n' has a timeout"):
+        run(flow, {"start": 1}, executor="process_pool")
+
+
+def test_a_failure_on_one_executor_ends_the_run_on_all():
+    flow = pipeline(
+        [
+            node(boom, "start", "a", name="fails", executor="sequential"),
+            *(node(where, "start", f"o{at}", name=f"n{at}") for at in range(20)),
+            node(both, ["a", "o1"], "z", name="never"),
+        ]
+    )
+    with pytest.raises(NodeError) as caught:
+        run(flow, {"start": 1}, executor="process_pool", workers=2)
+    assert caught.value.node == "fails"
+    assert isinstance(caught.value.cause, ValueError)
+
+
+def test_workers_of_all_executors_are_kept_warm():
+    flow = pipeline(
+        [node(where, "start", "a", name="pool"), node(where, "start", "b", name="other", executor="futures")]
+    )
+    with Runner("process_pool", workers=1) as runner:
+        first, second = (dict(runner.run(flow, {"start": 1})) for _ in range(2))
+    assert first == second
+    assert len({HERE, *first.values()}) == 3
+
+
+def test_nodes_of_the_driver_do_not_hold_up_those_elsewhere(tmp_path):
+    flow = pipeline(
+        [
+            *(node(where, ["start", f"p{at - 1}"] if at else "start", f"p{at}", name=f"pool{at}") for at in range(5)),
+            *(node(where, "start", f"s{at}", name=f"here{at}", executor="sequential") for at in range(50)),
+        ]
+    )
+    result = run(flow, {"start": 1}, executor="process_pool", workers=2)
+    assert {result[f"s{at}"] for at in range(50)} == {HERE}
+    assert result["p4"] != HERE
+
+
+def test_one_run_on_threads_may_have_nodes_in_processes():
+    flow = pipeline(
+        [
+            node(where, "start", "a", name="thread"),
+            node(where, "a", "b", name="process", executor="process_pool"),
+            node(both, ["a", "b"], "all"),
+        ]
+    )
+    thread, process = run(flow, {"start": kernel.__name__}, executor="threads", workers=2)["all"]
+    assert thread == HERE != process
