@@ -13,7 +13,7 @@ from attrs import evolve
 from kernel import Dataset
 from kernel.errors import DatasetError
 from kernel.hooks import Hooks
-from kernel.specs.events import Outcomes
+from kernel.specs.events import Log, Outcomes
 from kernel.specs.executor import Reach
 from kernel.testing import CatalogSuite, DatasetSuite, ExecutorSuite
 from kernel.testing.bench import Bench
@@ -70,6 +70,10 @@ class Sharing:
         return getattr(self.good, name)
 
 
+#: What a saboteur shares with all others that it must not.
+_RUNS = {}
+
+
 class SaboteurExecutor(Saboteur):
     def start(self, program, workers):
         if self.broken == "skips hooks":
@@ -78,6 +82,8 @@ class SaboteurExecutor(Saboteur):
             program = evolve(program, store=Sharing(program.store))
         if self.broken == "keeps the first program":
             program = self.state.setdefault("program", program)
+        if self.broken == "mixes up runs":
+            program = _RUNS.setdefault("first", program)
         if self.broken == "forgets retries":
             program = evolve(program, details={at: evolve(d, retries=0) for at, d in program.details.items()})
         started = self.good.start(program, workers)
@@ -94,6 +100,8 @@ class SaboteurExecutor(Saboteur):
         if self.broken == "ignores the time to wait":
             timeout = None
         events = [self._edited(event) if isinstance(event, Outcomes) else event for event in self.good.wait(timeout)]
+        if self.broken == "loses log records":
+            events = [event for event in events if not isinstance(event, Log)]
         if self.broken == "loses an outcome":
             events = [event for event in events if not (isinstance(event, Outcomes) and 0 in event.index)]
         if self.broken == "doubles an outcome":
@@ -158,6 +166,7 @@ EXECUTOR_RULES = {
     "skips hooks": "test_listeners_hear_of_workers_that_start_and_stop",
     "shares values": "test_the_last_of_two_readers_sees_what_was_made_even_if_both_change_it",
     "keeps the first program": "test_a_second_start_takes_up_another_program",
+    "mixes up runs": "test_two_runs_at_once_do_not_disturb_each_other",
     "ignores the time to wait": "test_wait_returns_empty_when_nothing_comes_in_time",
     "ignores wake": "test_wake_makes_wait_return",
     "ignores cancel": "test_cancel_gives_back_each_turn_that_has_not_started",
@@ -168,6 +177,7 @@ EXECUTOR_RULES = {
 KILL_RULES = {
     "forgets time limits": "test_a_node_that_takes_too_long_is_stopped_and_named",
     "ignores kill": "test_cancel_with_kill_interrupts_a_running_node",
+    "loses log records": "test_log_records_of_a_node_reach_the_runner",
 }
 
 
@@ -187,9 +197,14 @@ def sabotaged(good, broken, folder):
     + [(ProcessPoolExecutor, *each) for each in KILL_RULES.items()],
     ids=[*EXECUTOR_RULES, *KILL_RULES],
 )
-def test_an_executor_that_breaks_a_rule_is_found_out(good, broken, test, tmp_path, tmp_path_factory, monkeypatch):
+def test_an_executor_that_breaks_a_rule_is_found_out(
+    good, broken, test, tmp_path, tmp_path_factory, monkeypatch, caplog
+):
     bench, made = sabotaged(good, broken, tmp_path)
+    _RUNS.clear()
     arguments = [bench]
+    if broken == "loses log records":
+        arguments += [caplog]
     if test == "test_nothing_is_left_when_a_run_is_over":
         monkeypatch.setattr("kernel.testing.ending._PATIENCE_S", 0.5)
         arguments += [tmp_path_factory, monkeypatch]

@@ -19,6 +19,7 @@ __all__ = ["CatalogSuite", "DatasetSuite", "ExecutorSuite"]
 _HOMES = {"CatalogSuite": "catalogs", "DatasetSuite": "datasets", "ExecutorSuite": "executors"}
 #: Modules whose asserts are to say what they compared.
 _WITH_ASSERTS = (
+    "afar",
     "bench",
     "catalogs",
     "datasets",

@@ -21,7 +21,7 @@ from kernel.testing.watched import Watched
 
 if TYPE_CHECKING:
     from kernel.specs.catalog import Catalog, Store
-    from kernel.specs.executor import Executor
+    from kernel.specs.executor import Capabilities, Executor
     from kernel.specs.tasks import Program
 
 __all__ = ["Bench", "Drive"]
@@ -101,6 +101,11 @@ class Bench:
     folder: Path
     #: The executor that is kept warm, if there is one: shared by all benches of a suite.
     warm: list[Executor] = field(factory=list["Executor"])
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the executor says that it can do."""
+        return (self.warm[0] if self.warm else self.executor_factory()).capabilities
 
     def run(self, nodes: Sequence[Node], values: Mapping[str, Any] | Datasets | None = None, **options: Any) -> Result:
         """Run nodes on warm workers; `options` are the runner's, and `run_id`.

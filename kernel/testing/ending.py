@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,7 +23,6 @@ from kernel.testing.limits import eventually
 from kernel.testing.suite import applies_if
 
 if TYPE_CHECKING:
-    from kernel.specs.executor import Capabilities
     from kernel.testing.bench import Bench
 
 __all__ = ["EndRules", "nothing_left"]
@@ -91,8 +90,6 @@ def nothing_left() -> Generator[None]:
 
 class EndRules:
     """Ends, good and bad."""
-
-    capabilities: ClassVar[Capabilities]
 
     @here
     def test_nothing_is_left_when_a_run_is_over(
@@ -170,7 +167,7 @@ class EndRules:
         nodes = [node(functions.die_once, ["folder", f"i{at}"], f"o{at}", name=f"n{at}") for at in range(4)]
         with bench.run(nodes, {"folder": str(bench.folder), **{f"i{at}": at for at in range(4)}}) as result:
             assert dict(result) == {f"o{at}": at + 1 for at in range(4)}
-        assert bench.trace("died") == 5 or (not self.capabilities.blames and bench.trace("died") > 5)
+        assert bench.trace("died") == 5 or (not bench.capabilities.blames and bench.trace("died") > 5)
 
     @loses_workers
     def test_a_node_that_kills_its_worker_each_time_is_named(self, bench: Bench) -> None:
@@ -182,8 +179,8 @@ class EndRules:
         assert caught.value.node == "to_blame"
         assert not caught.value.others
         assert bench.trace("died") == caught.value.attempts >= 2
-        if self.capabilities.blames:
-            assert caught.value.attempts == 2 or self.capabilities.recovers
+        if bench.capabilities.blames:
+            assert caught.value.attempts == 2 or bench.capabilities.recovers
             assert bench.trace("ran") == 20
 
     @retries_as_told

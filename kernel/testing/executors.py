@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
+from kernel.testing.afar import FarRules
 from kernel.testing.bench import Bench
 from kernel.testing.ending import EndRules
 from kernel.testing.failing import FailureRules
@@ -31,7 +32,7 @@ def _end(warm: list[Executor]) -> None:
         warm.pop().shutdown()
 
 
-class ExecutorSuite(TurnRules, ValueRules, FailureRules, ListenerRules, EndRules, Suite):
+class ExecutorSuite(TurnRules, ValueRules, FailureRules, ListenerRules, FarRules, EndRules, Suite):
     """What every executor has to do. Derive from it, say what the executor can do, and give two fixtures.
 
     ```python

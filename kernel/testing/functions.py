@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 import kernel
 
 __all__ = [
+    "LOGGER",
     "Ashore",
     "BreaksOnLoad",
     "HoldsALock",
@@ -28,8 +30,10 @@ __all__ = [
     "die_once",
     "fail",
     "fail_with_a_cause",
+    "filled",
     "interrupt_runner",
     "kind",
+    "log",
     "nap",
     "noted",
     "nothing",
@@ -40,9 +44,13 @@ __all__ = [
     "raise_named",
     "read_second",
     "same_object_again",
+    "total",
     "unpicklable",
     "wait_for",
 ]
+
+#: The name under which `log` says something.
+LOGGER = "kernel.testing.said"
 
 #: A gate that nobody opens is given up after this (seconds).
 _PATIENCE_S = 30.0
@@ -261,3 +269,19 @@ def interrupt_runner(folder: str, runner: int) -> None:
     """Send Ctrl-C's signal to the runner's process, and wait to be let go."""
     os.kill(runner, signal.SIGINT)
     wait_for(folder, "interrupting")
+
+
+def filled(size: int, number: int) -> bytes:
+    """Return so many bytes of this value."""
+    return bytes([number]) * size
+
+
+def total(*values: bytes) -> int:
+    """Add all bytes up."""
+    return sum(map(sum, values))
+
+
+def log(text: str) -> str:
+    """Say something in the log."""
+    logging.getLogger(LOGGER).info(text)
+    return text
