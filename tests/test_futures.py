@@ -1,0 +1,197 @@
+"""The executor on pools of futures: which pools it finds, what goes through them, and what happens when one breaks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from kernel import Runner, hookimpl, node, pipeline, run
+from kernel.errors import ConfigError, WorkerLost
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def where(*_):
+    return os.getpid()
+
+
+def add(*values):
+    return sum(values)
+
+
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(folder, value):
+    mark = Path(folder) / "died"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def counted(folder, value):
+    with (Path(folder) / "ran").open("a") as file:
+        file.write("x")
+    return value
+
+
+def ones(size):
+    return bytes([1]) * size
+
+
+class Losses:
+    def __init__(self):
+        self.heard = []
+
+    @hookimpl
+    def on_worker_lost(self, worker, node, error):
+        self.heard.append((node and node.name, str(error)))
+
+
+def futures(factory=None, **options):
+    chosen = {} if factory is None else {"factory": factory}
+    return {"executor": "futures", "executor_options": {**chosen, **options}}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"factory": "nothing_like_it:Pool"}, "No module named 'nothing_like_it'"),
+        ({"factory": "concurrent.futures:NoPool"}, "NoPool"),
+        ({"factory": "concurrent.futures"}, "'module:name'"),
+        ({"factory": "os:sep"}, "cannot be called"),
+        ({"shoe_size": 43}, "shoe_size"),
+    ],
+)
+def test_a_factory_that_is_none_or_does_not_fit_is_refused(options, told):
+    with pytest.raises(ConfigError, match=told):
+        run(pipeline([node(where, None, "x")]), **futures(**options))
+
+
+def test_a_factory_may_be_given_as_it_is_and_gets_the_number_of_workers():
+    asked = []
+
+    def make(max_workers):
+        asked.append(max_workers)
+        return ThreadPoolExecutor(max_workers)
+
+    flow = pipeline([node(where, "one", f"o{at}") for at in range(8)])
+    result = run(flow, {"one": 1}, workers=3, **futures(make))
+    assert asked == [3]
+    assert set(result.values()) == {os.getpid()}
+
+
+def test_options_of_the_command_line_reach_the_factory(tmp_path):
+    (tmp_path / "flow.py").write_text(
+        dedent(
+            """
+            import os
+            from kernel import node, pipeline as make
+
+            def where(_):
+                return os.getpid()
+
+            pipeline = make([node(where, "one", f"o{at}", name=f"n{at}") for at in range(6)])
+            datasets = {"one": 1}
+            """
+        )
+    )
+    options = [
+        "--executor-option",
+        "factory=concurrent.futures:ProcessPoolExecutor",
+        "--executor-option",
+        "max_workers=1",
+    ]
+    command = [sys.executable, "-m", "kernel", "run", "flow.py", "--executor", "futures", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "6 ok" in done.stdout
+    pids = {line.split(" = ")[1] for line in done.stdout.splitlines() if " = " in line}
+    assert len(pids) == 1
+
+
+def test_a_pool_that_breaks_is_made_anew_and_nothing_is_lost(tmp_path):
+    losses = Losses()
+    flow = pipeline(
+        [
+            *(node(counted, ["folder", f"i{at}"], f"c{at}", name=f"n{at}") for at in range(20)),
+            node(die_once, ["folder", "c3"], "survived", name="fatal"),
+            node(add, ["survived", *(f"c{at}" for at in range(20))], "sum", name="sum"),
+        ]
+    )
+    values = {"folder": str(tmp_path), **{f"i{at}": at for at in range(20)}}
+    result = run(flow, values, workers=2, hooks=[losses], **futures())
+    assert result["sum"] == sum(range(20)) + 3
+    assert len(losses.heard) == 1
+
+
+def test_of_several_that_ran_beside_each_other_the_one_that_kills_is_named(tmp_path):
+    flow = pipeline(
+        [
+            *(node(counted, ["folder", f"i{at}"], f"c{at}", name=f"n{at}") for at in range(30)),
+            node(die, "c1", None, name="fatal"),
+        ]
+    )
+    values = {"folder": str(tmp_path), **{f"i{at}": at for at in range(30)}}
+    with pytest.raises(WorkerLost) as caught:
+        run(flow, values, workers=2, on_failure="continue", **futures())
+    assert caught.value.node == "fatal"
+    assert not caught.value.others
+    assert caught.value.attempts in {2, 3}
+    assert "process 0" not in str(caught.value)
+    assert len((tmp_path / "ran").read_text()) >= 30
+
+
+def test_a_runner_keeps_its_pool():
+    flow = pipeline([node(where, "one", "pid")])
+    with Runner(workers=1, **futures()) as runner:
+        first, second = (runner.run(flow, {"one": 1})["pid"] for _ in range(2))
+    assert first == second != os.getpid()
+
+
+def test_large_values_go_from_worker_to_worker_and_to_the_caller():
+    flow = pipeline([node(ones, "size", "made"), node(sum, "made", "sum"), node(len, "made", "length")])
+    result = run(flow, {"size": 3_000_000}, workers=2, **futures())
+    assert dict(result) == {"sum": 3_000_000, "length": 3_000_000}
+    flow = pipeline([node(ones, "size", "made")])
+    assert run(flow, {"size": 1_000_000}, **futures())["made"] == bytes([1]) * 1_000_000
+
+
+def test_a_listener_that_cannot_be_built_in_a_worker_stops_the_run_with_its_name():
+    class Bad:
+        def __reduce__(self):
+            return broken, ()
+
+        @hookimpl
+        def before_node_run(self, node):
+            """Never called."""
+
+    with pytest.raises(Exception, match="could not take up the run"):
+        run(pipeline([node(where, "one", "x")]), {"one": 1}, hooks=[Bad()], workers=1, **futures())
+
+
+def broken():
+    raise RuntimeError("not here")
+
+
+def test_threads_of_a_pool_may_run_nodes_side_by_side():
+    meeting.barrier = threading.Barrier(2, timeout=30)
+    flow = pipeline([node(meeting, "one", f"o{at}", name=f"n{at}") for at in range(2)])
+    result = run(flow, {"one": 1}, workers=2, **futures(ThreadPoolExecutor))
+    assert len(set(result.values())) == 2
+    assert result.report.workers == 2
+
+
+def meeting(_):
+    meeting.barrier.wait()
+    return threading.get_ident()
