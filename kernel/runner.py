@@ -123,7 +123,7 @@ class Runner:
             complaints = Complaints()
             with complaints.collected():
                 executor = self._get_executor(pipeline)
-                catalog = self._new_catalog(executor)
+                catalog = self._new_catalog(executor, pipeline)
             if complaints:
                 refuse(complaints, pipeline, datasets, is_async=self.is_async)
             result = life.run(pipeline, datasets, executor, catalog, only_missing_outputs)
@@ -171,7 +171,7 @@ class Runner:
         complaints.raise_any()
         return Several(self.executor_name, self._executor, {name: self._others[name] for name in wanted if name})
 
-    def _new_catalog(self, executor: Executor) -> Catalog:
+    def _new_catalog(self, executor: Executor, pipeline: Pipeline) -> Catalog:
         from kernel.plugins import build, load_catalog  # noqa: PLC0415 - only when a run starts
         from kernel.specs.catalog import WarmCatalog  # noqa: PLC0415 - as above
 
@@ -182,7 +182,13 @@ class Runner:
             catalog = build(factory, "catalog", _name_of_plugin(given), self._catalog_options)
         if self._warm and isinstance(catalog, WarmCatalog):
             self._next_catalog = catalog.successor()
-        return catalog
+        if executor is self._executor:
+            return catalog
+        from kernel.apart import Apart, names_apart  # noqa: PLC0415 - few pipelines name executors
+
+        names = names_apart(pipeline, executor)
+        nearest = min((executor, *self._others.values()), key=lambda each: each.capabilities.reach)
+        return Apart(catalog, load_catalog(nearest.default_catalog)(), names) if names else catalog
 
 
 @contextmanager

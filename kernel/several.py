@@ -186,7 +186,8 @@ def _share(program: Program, mine: Sequence[int]) -> Program:
     names = {name for index in mine for side in (program.inputs, program.outputs) for name in names_of(side[index])}
     functions = [function if at in used else _nobody for at, function in enumerate(program.functions)]
     datasets = {name: build for name, build in program.datasets.items() if name in names}
-    return evolve(program, functions=functions, datasets=datasets)
+    free = {name: handle for name, handle in program.free.items() if name in names}
+    return evolve(program, functions=functions, datasets=datasets, free=free)
 
 
 def _nobody(*_: object) -> None:

@@ -86,6 +86,50 @@ def test_what_must_stay_in_one_process_is_loaded_and_saved_by_the_node_that_stay
     assert [pid for pid, _ in connection.saved] == [HERE]
 
 
+def make_handmade(_):
+    return Handmade()
+
+
+def locked(lock, other):
+    with lock, other:
+        return os.getpid()
+
+
+def test_values_that_cannot_be_sent_may_go_between_nodes_that_stay():
+    flow = pipeline(
+        [
+            node(make_handmade, "start", "made", name="make", executor="sequential"),
+            node(locked, ["made", "given"], "where", name="use", executor="sequential"),
+            node(where, "where", "pool", name="elsewhere"),
+        ]
+    )
+    result = run(flow, {"start": 1, "given": Handmade()}, executor="process_pool", workers=1)
+    assert result["pool"] != HERE
+    assert run(flow, {"start": 1, "given": Handmade()}, executor="sequential")["pool"] == HERE
+
+
+def test_a_value_that_cannot_be_sent_and_is_read_elsewhere_is_refused():
+    flow = pipeline([node(where, "given", "x", name="far"), node(where, "start", "y", executor="sequential")])
+    with pytest.raises(ValidationError, match="given"):
+        run(flow, {"start": 1, "given": threading.Lock()}, executor="process_pool")
+
+
+class Handmade:
+    """A context that cannot be pickled, but copied."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __enter__(self):
+        self.lock.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
+
+
 def test_a_node_that_does_not_stay_is_still_refused():
     flow = pipeline(
         [node(where, "start", "connection", name="write"), node(where, "start", "x", executor="sequential")]
