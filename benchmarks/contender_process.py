@@ -78,7 +78,7 @@ class ContenderProcess:
         return self._answer("ready")[0]
 
     def run(self):
-        """Return the seconds of a run and what it gave."""
+        """Return the seconds of a run, what it gave, and the seconds of CPU in the contender's first process."""
         self._told.send("run")
         return self._answer("done")
 
@@ -107,12 +107,12 @@ class ContenderProcess:
         if not self._told.poll(PATIENCE_S):
             raise ContenderError(f"no answer in {PATIENCE_S} s")
         try:
-            said, seconds, values = self._told.recv()
+            said, seconds, values, cpu = self._told.recv()
         except (EOFError, ConnectionError):
             raise ContenderError(f"its process ended: {self._last_words()}") from None
         if said != wanted:
             raise ContenderError(str(values))
-        return seconds, values
+        return seconds, values, cpu
 
     def _last_words(self):
         lines = (self._folder / "output").read_text(errors="replace").split("\n")

@@ -11,6 +11,8 @@ from attrs import field, frozen
 from benchmarks.contender_process import ContenderError, ContenderProcess, alone_is_possible
 from benchmarks.contenders import COLD, CONTENDERS, WARM
 
+#: The column of the CPU time that the driving process takes.
+CPU = "driver CPU"
 #: Who differs from another only where nodes are many and tiny.
 ALIKE = {"loop with callbacks": ""}
 #: Runs of a contender by the seconds that its first, uncounted one took: at most so many.
@@ -37,12 +39,15 @@ class Contest:
     repetitions: int
     left_out: dict[str, str] = field(factory=dict)
     modes: tuple[str, ...] = (WARM, COLD)
+    contenders: tuple[Any, ...] = CONTENDERS
+    #: Whether the CPU time of the process that drives each contender is a column of its own.
+    cpu: bool = False
 
 
 def invited(contest, settings):
     """Return the contenders and modes that take part, and why others do not, by name."""
     taking_part, absent = [], {}
-    for contender in CONTENDERS:
+    for contender in contest.contenders:
         if settings.only and not any(part in contender.name for part in settings.only):
             continue
         wanted = contender.quick if settings.quick and not settings.only else contender.modes
@@ -73,14 +78,14 @@ def measure(contest, settings):
         for turn in range(contest.repetitions):
             for process, repetitions in list(ready.items()):
                 if turn < repetitions:
-                    _run(process, rows, ready)
+                    _run(process, rows, ready, cpu=contest.cpu)
     for row in rows.values():
         fewer = {mode: len(found) for mode, found in row["cells"].items() if len(found) < contest.repetitions}
         counts = [f"{mode}: {count} run{'s' * (count > 1)}" for mode, count in fewer.items()]
         row["note"] = "; ".join([*counts, *([row["note"]] if row["note"] else [])])
     for name, reason in absent.items():
         rows[name] = {"name": name, "cells": {}, "note": reason}
-    order = [contender.name for contender in CONTENDERS]
+    order = [contender.name for contender in contest.contenders]
     return sorted(rows.values(), key=lambda row: order.index(row["name"]))
 
 
@@ -98,7 +103,7 @@ def _all_ready(contest, settings, taking_part, rows, opened):
         try:
             process.ready()
             with process.awake():
-                seconds, _ = process.run()
+                seconds = process.run()[0]
         except ContenderError as error:
             _give_up(process, error, rows)
             continue
@@ -107,15 +112,18 @@ def _all_ready(contest, settings, taking_part, rows, opened):
     return ready
 
 
-def _run(process, rows, ready):
+def _run(process, rows, ready, *, cpu):
     try:
         with process.awake():
-            seconds, _ = process.run()
+            seconds, _, spent = process.run()
     except ContenderError as error:
         del ready[process]
         _give_up(process, error, rows)
         return
-    rows[process.contender.name]["cells"].setdefault(process.mode, []).append(seconds)
+    cells = rows[process.contender.name]["cells"]
+    cells.setdefault(process.mode, []).append(seconds)
+    if cpu:
+        cells.setdefault(CPU, []).append(spent)
 
 
 def _give_up(process, error, rows):

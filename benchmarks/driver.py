@@ -12,7 +12,7 @@ import math
 import sys
 import traceback
 from multiprocessing.connection import Connection
-from time import perf_counter
+from time import perf_counter, process_time
 
 
 def main():
@@ -23,27 +23,27 @@ def main():
         graph, workers = told.recv()
         begun = perf_counter()
         with getattr(importlib.import_module(module), name)(graph, workers, warm=mode == "warm") as way:
-            told.send(("ready", perf_counter() - begun, None))
+            told.send(("ready", perf_counter() - begun, None, 0.0))
             while told.recv() == "run":
                 told.send(("done", *timed(way, graph)))
-        told.send(("ended", 0.0, None))
+        told.send(("ended", 0.0, None, 0.0))
     except Exception as error:  # whatever it is, the table says so in the contender's row
         traceback.print_exc()
-        told.send(("failed", 0.0, f"{type(error).__name__}: {error}".splitlines()[0][:200]))
+        told.send(("failed", 0.0, f"{type(error).__name__}: {error}".splitlines()[0][:200], 0.0))
 
 
 def timed(way, graph):
-    """Return the seconds of one run until the values that nobody reads are here, and their sum, or the values."""
+    """Return the seconds of one run until its last values are here, their sum (or they themselves), and CPU seconds."""
     gc.collect()
-    begun = perf_counter()
+    begun, spent = perf_counter(), process_time()
     values = way.run()
-    seconds = perf_counter() - begun
+    seconds, cpu = perf_counter() - begun, process_time() - spent
     if graph.expected is None:
-        return seconds, list(values.values())
+        return seconds, list(values.values()), cpu
     found = sum(values.values())
     if not math.isclose(found, graph.expected, rel_tol=1e-9):
         raise AssertionError(f"a wrong result: {found} instead of {graph.expected}")
-    return seconds, found
+    return seconds, found, cpu
 
 
 if __name__ == "__main__":

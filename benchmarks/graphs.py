@@ -59,6 +59,13 @@ def chain(length):
     return Graph((Step(functions.one), *(Step(functions.add_one, (at,)) for at in range(length - 1))), length)
 
 
+def chains(count, length):
+    """Several chains beside each other."""
+    steps = [Step(functions.one)] * count
+    steps += [Step(functions.add_one, (at,)) for at in range(count * (length - 1))]
+    return Graph(tuple(steps), count * length)
+
+
 def layered(count, *, declared=0):
     """Each node reads two random ones of the layer before its own."""
     chance = random.Random(count)

@@ -11,6 +11,7 @@ from benchmarks.cases import (
     chain,
     command,
     cpu,
+    engines,
     frame,
     imports,
     independent,
@@ -37,4 +38,5 @@ CASES = {
     "array-memory": array_memory.measure,
     "frame": frame.measure,
     "cpu": cpu.measure,
+    **engines.CASES,
 }

@@ -35,6 +35,15 @@ def _of(module, function):
     return f"benchmarks.contenders.{module}:{function}"
 
 
+#: Engines as one uses them by themselves, and this project's executors on them.
+ENGINES = (
+    Contender("loky", _of("loop", "on_loky"), (WARM,), needs=("loky",)),
+    Contender("futures on loky", _of("runners", "on_loky"), (WARM,), needs=("loky",)),
+    Contender("Dask, submit", _of("dask_cluster", "submitted"), (WARM,), needs=("distributed",), heavy=True),
+    Contender("dask", _of("dask_cluster", "ours"), (WARM,), needs=("distributed",), heavy=True),
+    Contender("Ray", _of("ray_tasks", "tasks"), (WARM,), needs=("ray",), heavy=True, alone=True),
+    Contender("ray", _of("ray_tasks", "ours"), (WARM,), needs=("ray",), heavy=True, alone=True),
+)
 CONTENDERS = (
     Contender("one process", _of("plain", "calls"), (WARM,), quick=(WARM,)),
     Contender("loop", _of("loop", "by_waiting"), quick=(WARM,)),

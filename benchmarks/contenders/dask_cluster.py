@@ -61,3 +61,30 @@ def local_cluster(graph, workers, *, warm):
                 return by_position(graph, client.get(tasks, ends))
 
         yield Way(run)
+
+
+@contextmanager
+def submitted(graph, workers, *, warm):
+    """One `submit` for each step, with the futures of its inputs: Dask as one uses it by hand."""
+    with _client(workers) as client:
+
+        def run():
+            futures = []
+            for step in graph.steps:
+                read = [futures[each] for each in step.inputs]
+                futures.append(client.submit(step.function, *step.constants, *read, pure=False))
+            return by_position(graph, client.gather([futures[position] for position in graph.ends]))
+
+        yield Way(run)
+
+
+@contextmanager
+def ours(graph, workers, *, warm):
+    """The executor `dask` on a cluster of the same kind."""
+    from benchmarks.contenders.runners import on_executor
+
+    with (
+        _client(workers) as client,
+        on_executor("dask", graph, workers, warm=True, address=client.scheduler.address) as way,
+    ):
+        yield way

@@ -54,3 +54,12 @@ def tasks(graph, workers, *, warm):
                 return run_graph(make_remotes(graph), graph)
 
         yield Way(run)
+
+
+@contextmanager
+def ours(graph, workers, *, warm):
+    """The executor `ray` in a session of the same kind, which it finds there."""
+    from benchmarks.contenders.runners import on_executor
+
+    with _session(workers), on_executor("ray", graph, workers, warm=True) as way:
+        yield way

@@ -35,15 +35,16 @@ def declare(count):
 
 
 @contextmanager
-def _on(executor, graph, workers, *, warm):
+def on_executor(executor, graph, workers, *, warm, **options):
     flow = pipeline(make_nodes(graph))
     if warm:
-        with Runner(executor, workers=workers) as runner:
+        with Runner(executor, workers=workers, executor_options=options) as runner:
             yield Way(lambda: run_graph(runner, flow, graph))
     else:
-        yield Way(lambda: run_graph(Runner(executor, workers=workers), flow, graph))
+        yield Way(lambda: run_graph(Runner(executor, workers=workers, executor_options=options), flow, graph))
 
 
-sequential = partial(_on, "sequential")
-threads = partial(_on, "threads")
-process_pool = partial(_on, "process_pool")
+sequential = partial(on_executor, "sequential")
+threads = partial(on_executor, "threads")
+process_pool = partial(on_executor, "process_pool")
+on_loky = partial(on_executor, "futures", factory="loky:get_reusable_executor")

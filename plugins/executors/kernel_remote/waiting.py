@@ -60,6 +60,8 @@ class Waiting:
         self._groups = list(map(self._costs.groups.__getitem__, program.which))
         self._batch_s = batch_s
         self._queue: list[int] = []
+        #: How many of those that wait were started before.
+        self._repeated = 0
         self._stretches: dict[int, Stretch] = {}
         self._timeouts: dict[int, float] = {}
         self._policies = {
@@ -79,6 +81,7 @@ class Waiting:
         """Queue turns that follow each other."""
         index = stretch.turns[0][0]
         self._stretches[index] = stretch
+        self._repeated += stretch.is_repeated
         heappush(self._queue, self._rank[index])
 
     def clear(self) -> list[int]:
@@ -86,6 +89,7 @@ class Waiting:
         nodes = [turn[0] for stretch in self._stretches.values() for turn in stretch.turns]
         self._queue.clear()
         self._stretches.clear()
+        self._repeated = 0
         self._timeouts.clear()
         return nodes
 
@@ -107,11 +111,14 @@ class Waiting:
 
     def take_repeated(self) -> Stretch | None:
         """Take a turn that was started before, if there is one."""
+        if not self._repeated:
+            return None
         for at, rank in enumerate(self._queue):
             stretch = self._stretches[self._order[rank]]
             if stretch.is_repeated:
                 del self._queue[at]
                 self._queue.sort()
+                self._repeated -= 1
                 return self._stretches.pop(stretch.turns[0][0])
         return None
 
@@ -134,7 +141,9 @@ class Waiting:
         return stretches, None
 
     def _pop(self) -> Stretch:
-        return self._stretches.pop(self._order[heappop(self._queue)])
+        stretch = self._stretches.pop(self._order[heappop(self._queue)])
+        self._repeated -= stretch.is_repeated
+        return stretch
 
     def _length(self, turns: Sequence[Sent]) -> int:
         """Say how many turns of a chain make a job: one that was started before is by itself, then it can be blamed."""
