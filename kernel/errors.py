@@ -87,7 +87,8 @@ class NodeError(KernelError):
     `node` is its name, `cause` the exception it raised (None when it could not be rebuilt in this process),
     `error_type` and `error_text` that exception's type and message, `traceback` the worker's traceback as text,
     `inputs` type and shape of each input by name, `worker` who ran it (None: unknown), `resume` the node names to
-    start from again (empty: all), `others` the errors of nodes that failed in the same run after this one.
+    start from again (empty: all), `others` the errors of nodes that failed in the same run after this one, `skipped`
+    the nodes that were skipped, each with the failed one that it had to wait for.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class NodeError(KernelError):
         self.inputs: Mapping[str, str] = {}
         self.resume: tuple[str, ...] = ()
         self.others: Sequence[NodeError] = ()
+        self.skipped: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         what = f"{self.error_type}: {self.error_text}" if self.error_text else self.error_type

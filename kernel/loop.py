@@ -87,16 +87,26 @@ class Loop:
                     raise
             finally:
                 self.report.wall_s = monotonic() - begun
-                self.report.skipped = [self.plan.nodes[i].name for i in self.schedule.in_phase(Phase.SKIPPED)]
+                self.report.skipped = self._skipped()
             if signals.received:
                 raise Interrupted(signals.received[0])
         if self.errors:
             self.errors[0].others = tuple(self.errors[1:])
+            self.errors[0].skipped = self.report.skipped
             raise self.errors[0]
         stuck = self.schedule.stuck()
         if stuck:
             lines = "\n  ".join(stuck)
             raise SchedulingError(f"nothing is running and {len(stuck)} nodes can never start:\n  {lines}")
+
+    def _skipped(self) -> dict[str, str]:
+        """Return the nodes that were skipped, each with the failed one that it had to wait for."""
+        parents, names = self.plan.parents, self.plan.node_names
+        causes = {index: names[index] for index in self.schedule.in_phase(Phase.FAILED)}
+        skipped = self.schedule.in_phase(Phase.SKIPPED)
+        for index in skipped:  # parents come first
+            causes[index] = next(causes[parent] for parent in parents[index] if parent in causes)
+        return {names[index]: causes[index] for index in skipped}
 
     def _drive(self, signals: Signals) -> None:
         deadline: float | None = None
@@ -173,7 +183,7 @@ class Loop:
         else:
             assert outcome.failure is not None
             node = self.plan.nodes[index]
-            self._fail(index, rebuild(outcome.failure, node.name, outcome.batch.worker))
+            self._fail(index, rebuild(outcome.failure, node.name, _known(outcome.batch.worker)))
 
     def _published(self, event: Published) -> None:
         if self.schedule.phases[event.index] != Phase.LOCAL:
@@ -232,7 +242,7 @@ class Loop:
 
     def _loss(self, event: WorkerDown, node: Node | None) -> WorkerLost:
         tries = self._tries.get(event.index, 0) + event.starts if event.index is not None else 0
-        return WorkerLost(node.name if node else "", event.pid, event.how, tries, event.worker)
+        return WorkerLost(node.name if node else "", event.pid, event.how, tries, _known(event.worker))
 
     def _lost(self, index: int, outcome: Outcome) -> None:
         """Run a lost node again, or fail it. One that was not running when its worker died is never to blame.
@@ -279,3 +289,8 @@ class Loop:
     def done_nodes(self) -> list[int]:
         """List the nodes that are done."""
         return self.schedule.in_phase(Phase.DONE)
+
+
+def _known(worker: int) -> int | None:
+    """Return a worker's number, or None where an engine could not say which it was."""
+    return worker if worker >= 0 else None

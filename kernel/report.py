@@ -30,14 +30,15 @@ def _integers() -> array[int]:
 class RunReport:
     """The reports of a run: columns with a row for each outcome, in the order they came in, built when somebody asks.
 
-    `workers` is how many workers the run had, `wall_s` its seconds from the first turn handed out to the last outcome.
+    `workers` is how many workers the run had, `wall_s` its seconds from the first turn handed out to the last outcome,
+    `skipped` has the nodes that were skipped, each with the failed node that it had to wait for.
     """
 
     names: Sequence[str]
     run_id: str = ""
     workers: int = 0
     wall_s: float = 0.0
-    skipped: Sequence[str] = ()
+    skipped: Mapping[str, str] = field(factory=dict[str, str])
     _batches: list[Outcomes] = field(factory=list[Outcomes])
     _index: array[int] = field(factory=_integers)
     _worker: array[int] = field(factory=_integers)

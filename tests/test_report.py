@@ -63,7 +63,7 @@ def test_a_run_tells_who_ran_what_and_when(executor):
     assert report.workers == 1
     assert report.work_s <= report.wall_s
     assert report.count(State.DONE) == 2
-    assert report.skipped == []
+    assert report.skipped == {}
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
@@ -90,3 +90,23 @@ def large(size):
     import numpy as np
 
     return np.zeros(size, dtype="u1")
+
+
+def test_skipped_nodes_are_named_with_the_node_that_failed_before_them():
+    def fail(_):
+        raise ValueError("on purpose")
+
+    flow = pipeline(
+        [
+            node(fail, "start", "a", name="bad"),
+            node(fail, "start", "x", name="worse"),
+            node(len, "a", "b", name="after"),
+            node(lambda *values: values, ["b", "x"], "c", name="later"),
+            node(str, "start", "d", name="good"),
+        ]
+    )
+    with pytest.raises(NodeError) as caught:
+        run(flow, {"start": 1}, on_failure="continue")
+    assert set(caught.value.skipped) == {"after", "later"}
+    assert caught.value.skipped["after"] == "bad"
+    assert caught.value.skipped["later"] in {"bad", "worse"}

@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import traceback
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from kernel.cli.frames import Frame, chain, first_own, frames_of_text, own_frames
@@ -63,7 +64,8 @@ def tell(error: BaseException, command: Sequence[str], *, full: bool = False, se
 
 def _lines(error: BaseException, *, full: bool) -> Iterator[str]:
     if isinstance(error, WorkerLost):
-        yield f" LOST  {escaped(error.node)}  ({_worker(error.worker)}pid {error.pid})"
+        who = f"  ({_worker(error.worker)}pid {error.pid})" if error.pid else ""
+        yield f" LOST  {escaped(error.node)}{who}"
         yield from _indented(str(error), full=full)
     elif isinstance(error, NodeError):
         yield from _traceback(error) if full else _node(error)
@@ -77,6 +79,7 @@ def _lines(error: BaseException, *, full: bool) -> Iterator[str]:
         yield escaped("".join(traceback.format_exception(error)).rstrip(), keep="\n")
     if isinstance(error, NodeError):
         yield from _others(error)
+        yield from _skipped(error)
 
 
 def _worker(number: int | None) -> str:
@@ -141,6 +144,15 @@ def _problem(error: KernelError, *, full: bool) -> Iterator[str]:
         yield f"   at {escaped(frame.place)}"
         if frame.source:
             yield f"     {one_line(frame.source, width() - 5)}"
+
+
+def _skipped(error: NodeError) -> Iterator[str]:
+    """Tell for each failed node which others were skipped for want of it."""
+    waited: dict[str, list[str]] = {}
+    for name, cause in error.skipped.items():
+        waited.setdefault(cause, []).append(name)
+    for cause, names in islice(waited.items(), _MOST_OTHERS):
+        yield f" skipped  {one_line(', '.join(names), width() // 2)}  for want of {escaped(cause)}"
 
 
 def _others(error: NodeError) -> Iterator[str]:

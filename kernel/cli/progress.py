@@ -65,7 +65,13 @@ class Progress:
     def on_worker_lost(self, worker: int, node: Node | None, error: BaseException) -> None:
         """Say at once that a worker died: the run may well go on without it."""
         doing = f" while it ran {escaped(node.name)}" if node is not None else ""
-        say(f" LOST   worker {worker}{doing}: {one_line(str(error), 200)}")
+        who = f"worker {worker}" if worker >= 0 else "a worker"  # not every engine knows which
+        say(f" LOST   {who}{doing}: {one_line(str(error), 200)}")
+
+    @hookimpl
+    def on_node_repeated(self, node: Node, attempt: int) -> None:
+        """Say that a node ran again which was done."""
+        say(f" again  {escaped(node.name)}: its result was lost with a worker, this was run {attempt}")
 
 
 def _size(count: int) -> str:
