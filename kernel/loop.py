@@ -254,7 +254,7 @@ class Loop:
         self._starts[index] = self._starts.get(index, 0) + 1
         node = self.plan.nodes[index]
         error = self._loss(down, node)
-        self._tries[index] = self._tries.get(index, 0) + (down.starts if down.index == index else 1)
+        self._tries[index] = self._tries.get(index, 0) + (down.starts if down.index in {index, None} else 1)
         if down.index != index and self._death_retries(node):
             self._return(index)
             return

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kernel.specs.events import Event, Failure, Outcomes, State
+from kernel.specs.events import Event, Outcomes, State
+from kernel_remote.turns import too_long
 
 if TYPE_CHECKING:
     from kernel_process_pool.workers import WorkerLink
@@ -20,8 +20,7 @@ def of_running(link: WorkerLink, turn: Sent) -> Outcomes:
     node, attempt = turn[0], turn[3]
     if link.ended_for is None or link.limit is None:
         return Outcomes.without_result(link.number, (node,), State.LOST, attempt=attempt)
-    text = f"it took longer than its limit of {link.limit:g} s and was stopped"
-    failure = Failure("timeout", "TimeoutError", text, pickled=pickle.dumps(TimeoutError(text)))
+    failure = too_long(link.limit)
     return Outcomes.without_result(link.number, (node,), State.FAILED, failure=failure, attempt=attempt)
 
 

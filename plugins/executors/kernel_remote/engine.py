@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-__all__ = ["Answer", "Away", "Boot", "Broken", "DataGone", "Engine", "Inbox", "Job", "Loss", "News", "Ref"]
+__all__ = ["Answer", "Away", "Boot", "Broken", "DataGone", "Engine", "Inbox", "Job", "Loss", "News", "Ref", "TimedOut"]
 
 
 @frozen
@@ -60,22 +60,28 @@ class Job:
 class Answer:
     """What `run_job` returned: `data`, and in `held` a reference to its list of large handles (None: there are none).
 
-    An engine that runs jobs again by itself may answer a job twice.
+    An engine that runs jobs again by itself may answer a job twice. `slot` is for one with more processes than slots:
+    the worker is then numbered by it.
     """
 
     number: int
     data: bytes
     held: Any = None
+    slot: int | None = None
 
 
 @frozen
 class Loss:
-    """The worker of these jobs is gone; of several nobody knows whose fault it was. `starts`: how often each was."""
+    """The worker of these jobs is gone; of several nobody knows whose fault it was. `starts`: how often each was.
+
+    `is_repeated`: the engine has run them again by itself, so that this is only to be told.
+    """
 
     numbers: Sequence[int]
     how: str
     pid: int = 0
     starts: int = 1
+    is_repeated: bool = False
 
 
 @frozen
@@ -87,6 +93,14 @@ class DataGone:
 
 
 @frozen
+class TimedOut:
+    """A job was ended by the engine: its turn took longer than its limit (seconds)."""
+
+    number: int
+    limit: float
+
+
+@frozen
 class Broken:
     """A job could not run for a reason that is the engine's own; for the node it is an error like any other."""
 
@@ -94,7 +108,7 @@ class Broken:
     error: BaseException
 
 
-News = Answer | Loss | DataGone | Broken
+News = Answer | Loss | DataGone | TimedOut | Broken
 #: Where an engine puts its news, from any thread, or what makes them, which is called in the runner's. None makes
 #: `wait` return.
 Inbox = SimpleQueue[News | Callable[[], News | None] | None]

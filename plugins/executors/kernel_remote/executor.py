@@ -15,10 +15,11 @@ from kernel.failure import capture, rebuild
 from kernel.specs.events import Event, Failure, Log, Outcomes, Repeated, State, WorkerDown, WorkerUp
 from kernel.turn import names_of
 from kernel_remote.booth import pack_parcel
-from kernel_remote.engine import Answer, Boot, DataGone, Job, Loss, Ref
+from kernel_remote.engine import Answer, Boot, DataGone, Job, Loss, Ref, TimedOut
 from kernel_remote.hidden import hidden_modules
 from kernel_remote.jobs import Sending, brought, pack
 from kernel_remote.travel import check_functions, dumps
+from kernel_remote.turns import too_long
 from kernel_remote.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -161,10 +162,16 @@ class RemoteExecutor:
             held,
             policy.resources,
             waiting.timeout(head),
-            program.death_retries if policy.death_retries is None else policy.death_retries,
+            min(self._repeats(turn[0]) for stretch in stretches for turn in stretch.turns),
         )
         self._sent[job.number] = Sending(stretches, rest)
         self._engine.send(job)
+
+    def _repeats(self, index: int) -> int:
+        assert self._waiting is not None
+        assert self._program is not None
+        own = self._waiting.policy(index).death_retries
+        return self._program.death_retries if own is None else own
 
     # -- back -----------------------------------------------------------------------------------------------------
 
@@ -176,12 +183,14 @@ class RemoteExecutor:
         elif isinstance(news, DataGone):
             error = DataLost(self._inputs_of(news.number), news.how)
             self._failed(news.number, capture(error, "load"))
+        elif isinstance(news, TimedOut):
+            self._failed(news.number, too_long(news.limit))
         else:
             self._failed(news.number, capture(news.error, "engine"))
 
     def _answered(self, answer: Answer) -> None:
         who, pid, found, records = pickle.loads(answer.data)
-        number = self._number(who, pid)
+        number = self._number(who, pid) if answer.slot is None else self._in_slot(answer.slot, who, pid)
         self._events += [Log(number, record) for record in records]
         sent = self._sent.pop(answer.number, None)
         if isinstance(found, Failure):
@@ -220,12 +229,16 @@ class RemoteExecutor:
 
     def _lost(self, loss: Loss) -> None:
         """Tell of lost jobs. Only a turn that was alone with its worker is to blame; others run again alone."""
-        lost = [self._sent.pop(number) for number in loss.numbers if number in self._sent]
+        lost = [self._sent[number] for number in loss.numbers if number in self._sent]
         nodes = [turn for sent in lost for turn in sent.turns]
         if not nodes:
             return
         blamed = nodes[0][0] if len(nodes) == 1 else None
         self._events.append(WorkerDown(_UNKNOWN, loss.pid, loss.how, blamed, starts=loss.starts))
+        if loss.is_repeated:
+            return
+        for number in loss.numbers:
+            self._sent.pop(number, None)
         for index, _, _, attempt, _ in nodes:
             self._events.append(Outcomes.without_result(_UNKNOWN, (index,), State.LOST, attempt=attempt))
         self._give_back([turn[0] for sent in lost if sent.rest is not None for turn in sent.rest.turns])
@@ -248,6 +261,12 @@ class RemoteExecutor:
             number = self._workers[who] = len(self._workers)
             self._events.append(WorkerUp(number, pid))
         return number
+
+    def _in_slot(self, slot: int, who: str, pid: int) -> int:
+        if self._workers.get(who) != slot:
+            self._workers[who] = slot
+            self._events.append(WorkerUp(slot, pid))
+        return slot
 
     def _inputs_of(self, number: int) -> Sequence[str]:
         assert self._program is not None

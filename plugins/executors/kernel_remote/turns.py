@@ -8,12 +8,13 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from kernel.failure import capture
+from kernel.specs.events import Failure
 
 if TYPE_CHECKING:
     from kernel.specs.events import Row
     from kernel.specs.tasks import Chain, Tasks
 
-__all__ = ["FOLLOWS", "INNER", "Sent", "packed", "sendable"]
+__all__ = ["FOLLOWS", "INNER", "Sent", "packed", "sendable", "too_long"]
 
 #: What is said of a turn that is sent: it goes on with the chain of the turn before it; its output is for the next one
 #: only.
@@ -52,3 +53,9 @@ def sendable(row: Row) -> Row:
         error.add_note("kernel.note() was given this value; note something that can be pickled")
         return (row[0], (), *row[2:6], 0, capture(error, "hook"), row[8], None, None)
     return row
+
+
+def too_long(limit: float) -> Failure:
+    """Make the failure of a turn that was stopped at its limit (seconds)."""
+    text = f"it took longer than its limit of {limit:g} s and was stopped"
+    return Failure("timeout", "TimeoutError", text, pickled=pickle.dumps(TimeoutError(text)))
