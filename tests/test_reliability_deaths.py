@@ -84,14 +84,15 @@ def test_a_node_that_kills_its_worker_twice_is_named_with_the_way_it_died(pool, 
     with pytest.raises(WorkerLost) as caught:
         runner.run(steps, given)
     error = caught.value
-    assert (error.node, error.attempts) == ("deadly", 2)
+    # Results that are packed together die together: whose death it was shows when they are told one by one.
+    most = 3 if place == "reporting by its handle" else 2
+    assert (error.node, 2 <= error.attempts <= most) == ("deadly", True)
     assert error.pid != os.getpid()
-    for part in ("'deadly'", "2 times", f"process {error.pid}"):
+    for part in ("'deadly'", f"{error.attempts} times", f"process {error.pid}"):
         assert part in str(error)
     # A worker without descriptors may end by itself before the runner has ended it.
     assert nodes.WORDS[way] in str(error) or (way == "closed descriptors" and "exit code 1" in str(error))
-    # Results that are packed together die together: whose death it was shows when they are told one by one.
-    assert nodes.counted(tmp_path, "tried") <= (3 if place == "reporting by its handle" else 2)
+    assert nodes.counted(tmp_path, "tried") <= most
 
 
 @pytest.mark.parametrize(("of_run", "of_node", "tries"), [(0, None, 1), (1, None, 2), (0, 2, 3), (3, 0, 1), (1, 1, 2)])
