@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
@@ -195,3 +197,46 @@ def test_threads_of_a_pool_may_run_nodes_side_by_side():
 def meeting(_):
     meeting.barrier.wait()
     return threading.get_ident()
+
+
+def die_at(folder, number, *values):
+    mark = Path(folder) / f"died-{number}"
+    if number % 7 == 3 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return sum(values) + 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_come_out_right_however_often_the_pool_breaks(tmp_path, seed):
+    chance = random.Random(seed)
+    nodes, values, expected = [], {"folder": str(tmp_path)}, {}
+    for at in range(40):
+        read = chance.sample(range(at), min(at, chance.randrange(3))) if chance.random() < 0.6 else [at - 1][: at > 0]
+        nodes.append(node(die_at, ["folder", f"i{at}", *(f"v{each}" for each in read)], f"v{at}", name=f"n{at}"))
+        values[f"i{at}"] = at
+        expected[at] = sum(expected[each] for each in read) + 1
+    result = run(pipeline(nodes), values, workers=2, **futures())
+    assert {name: result[name] for name in result} == {name: expected[int(name[1:])] for name in result}
+    assert len(list(tmp_path.glob("died-*"))) == 6
+
+
+def slow(value):
+    time.sleep(0.15)
+    return value + 1
+
+
+def test_a_long_chain_is_told_of_as_it_goes():
+    told = []
+
+    class Watch:
+        @hookimpl
+        def on_task_done(self, node, report):
+            told.append((node.name, time.time(), report.start))
+
+    flow = pipeline([node(slow, f"v{at}", f"v{at + 1}", name=f"n{at}") for at in range(12)])
+    result = run(flow, {"v0": 0}, workers=1, hooks=[Watch()], **futures())
+    assert result["v12"] == 12
+    assert [name for name, _, _ in told] == [f"n{at}" for at in range(12)]
+    (_, first_told, _), *_, (_, _, last_started) = told
+    assert first_told < last_started
