@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from kernel.datasets import Datasets
-from kernel.errors import ConfigError, DataLost, Interrupted, NodeError
+from kernel.errors import ConfigError, DataLost, Interrupted, NodeError, ValidationError
 from kernel.loop import Loop
 from kernel.pipelines import Pipeline
 from kernel.program import make_program
 from kernel.report import RunReport
 from kernel.result import Result
-from kernel.resume import missing_nodes, resume_from
+from kernel.resume import missing_nodes, resume_from, unfinished_nodes
 from kernel.sizing import pool_size, usable_cpus, useful_workers
+from kernel.specs.catalog import ResumableCatalog
 from kernel.specs.executor import HoldingExecutor
 from kernel.validation import check_resources, distant_names, validate, validate_alone
 
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from kernel.complaints import Complaints
     from kernel.datasets import Dataset
     from kernel.hooks import Hooks
+    from kernel.pipelines import Plan
     from kernel.rules import Rules
-    from kernel.specs.catalog import Catalog, CopyMode, Store
+    from kernel.specs.catalog import Catalog, CopyMode, Found, Handle, Store
     from kernel.specs.executor import Executor
 
 __all__ = ["Lifecycle", "refuse"]
@@ -92,47 +94,49 @@ class Lifecycle:
             error.add_note(str(second))
 
     def _run(self, pipeline: Pipeline, datasets: Datasets, executor: Executor, catalog: Catalog) -> Result:
+        whole, taken = pipeline, dict[str, "Handle"]()
+        if isinstance(catalog, ResumableCatalog) and (found := catalog.found()) is not None:
+            pipeline, taken = _go_on(pipeline, datasets, found)
         plan = pipeline.plan
         report = RunReport(plan.node_names, self.run_id)
         datasets.pin(plan.free_inputs)
         persistent = _persistent(pipeline, datasets)
-        validate(pipeline, datasets, persistent, executor, catalog, self.hooks, is_async=self.is_async)
-        if not plan.nodes:
+        everywhere = persistent if whole is pipeline else _persistent(whole, datasets)
+        validate(pipeline, datasets, persistent, executor, catalog, self.hooks, is_async=self.is_async, found=taken)
+        if not plan.nodes and not taken:
             catalog.close()
             return Result((), datasets, report)
         modes = _copy_modes(pipeline, datasets)
-        store = self._start(pipeline, datasets, persistent, modes, executor, catalog, report)
-        loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, self.rules, frozenset(modes))
-        try:
-            loop.run()
-        except (NodeError, Interrupted) as error:
-            error.resume = resume_from(plan, loop.done_nodes(), persistent.__contains__)
-            _suggest_resuming(len(plan.nodes) - len(loop.done_nodes()), error.resume)
-            raise
-        keep = [name for name in plan.free_outputs if name not in persistent]
+        workers = self._workers(pipeline, executor)
+        store = catalog.open(modes, executor.capabilities.reach, workers)
+        catalog.adopt(taken.keys(), taken.values())
+        if plan.nodes:
+            self._start(pipeline, datasets, persistent, (catalog, store, taken), executor, workers, report)
+            loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, self.rules, frozenset(modes))
+            _drive(loop, whole.plan, everywhere)
+        keep = [name for name in whole.plan.free_outputs if name not in everywhere]
         if isinstance(executor, HoldingExecutor):
             _bring(keep, executor, catalog)
         catalog.settle(keep)
-        return Result(plan.free_outputs, datasets, report, (catalog, store), persistent)
+        return Result(whole.plan.free_outputs, datasets, report, (catalog, store), everywhere)
 
     def _start(
         self,
         pipeline: Pipeline,
         datasets: Datasets,
         persistent: frozenset[str],
-        modes: Mapping[str, CopyMode],
+        memory: tuple[Catalog, Store, Mapping[str, Handle]],
         executor: Executor,
-        catalog: Catalog,
+        workers: int,
         report: RunReport,
-    ) -> Store:
-        """Open the catalog, put the values there that exist before the run, start the workers."""
+    ) -> None:
+        """Have the catalog keep the values that exist before the run, but for those it has, and start the workers."""
         plan = pipeline.plan
-        useful = self._useful(pipeline)
-        asked = useful if executor.capabilities.sizes and self.workers is None else self.workers
-        workers = pool_size(useful, asked)
-        store = catalog.open(modes, executor.capabilities.reach, workers)
-        free = {name: store.save(name, datasets.value(name)) for name in plan.free_inputs if name not in persistent}
+        catalog, store, taken = memory
+        given = [name for name in plan.free_inputs if name not in persistent and name not in taken]
+        free = {name: store.save(name, datasets.value(name)) for name in given}
         catalog.adopt(free.keys(), free.values())
+        free.update({name: taken[name] for name in plan.free_inputs if name in taken})
         program = make_program(
             plan,
             run_id=self.run_id,
@@ -153,7 +157,11 @@ class Lifecycle:
                 f"{self.workers} asked for" if self.workers else f"{usable_cpus()} CPUs usable",
                 "asynchronously" if self.is_async else "synchronously",
             )
-        return store
+
+    def _workers(self, pipeline: Pipeline, executor: Executor) -> int:
+        useful = self._useful(pipeline)
+        asked = useful if executor.capabilities.sizes and self.workers is None else self.workers
+        return pool_size(useful, asked)
 
     def _useful(self, pipeline: Pipeline) -> int:
         if self.hooks.required_workers is not None:
@@ -171,6 +179,28 @@ def refuse(
     with complaints.collected():
         validate_alone(pipeline, datasets, _persistent(pipeline, datasets), is_async=is_async)
     complaints.raise_any()
+
+
+def _drive(loop: Loop, whole: Plan, persistent: frozenset[str]) -> None:
+    """Run the loop. Its plan may be the rest of the whole: then what is not in it was done before.
+
+    `persistent` are those of the whole's datasets that do not live in memory.
+    """
+    rest = loop.plan
+
+    def done() -> list[int]:
+        names = {rest.nodes[index].name for index in loop.done_nodes()}
+        return [index for name, index in whole.index.items() if name in names or name not in rest.index]
+
+    if isinstance(loop.catalog, ResumableCatalog):
+        loop.catalog.follow(lambda: [str(whole.nodes[index]) for index in done()])
+    try:
+        loop.run()
+    except (NodeError, Interrupted) as error:
+        finished = done()
+        error.resume = resume_from(whole, finished, persistent.__contains__)
+        _suggest_resuming(len(whole.nodes) - len(finished), error.resume)
+        raise
 
 
 def _datasets(given: Datasets | Mapping[str, Any] | None) -> Datasets:
@@ -208,6 +238,28 @@ def _only_missing(pipeline: Pipeline, datasets: Datasets) -> Pipeline:
     elif skipped:
         _log.info("Skipping %d nodes with existing outputs: %s.", len(skipped), ", ".join(skipped))
     return pipeline.only_nodes(*(plan.nodes[index].name for index in sorted(reasons))) if reasons else Pipeline([])
+
+
+def _go_on(pipeline: Pipeline, datasets: Datasets, found: Found) -> tuple[Pipeline, dict[str, Handle]]:
+    """Return what is left to run after an earlier run, and the values of it that this needs or that are outputs."""
+    whole = pipeline.plan
+    if strange := sorted(set(found.nodes).difference(map(str, whole.nodes))):
+        problem = (
+            f"the run to go on with did {len(strange)} nodes that this one does not have, such as {strange[0]}: "
+            f"it has to be the same pipeline, and the same selection of its nodes"
+        )
+        raise ValidationError([problem])
+    persistent = _persistent(pipeline, datasets)
+
+    def is_there(name: str) -> bool:
+        return datasets.exists(name) if name in persistent else name in found.values
+
+    names = unfinished_nodes(whole, found.nodes, is_there)
+    rest = pipeline.only_nodes(*names) if names else Pipeline([])
+    _log.info("%d of %d nodes are done already.", len(whole.nodes) - len(names), len(whole.nodes))
+    needed = [name for name in (*rest.plan.free_inputs, *whole.free_outputs) if name in whole.made]
+    made = rest.plan.made
+    return rest, {name: found.values[name] for name in needed if name in found.values and name not in made}
 
 
 def _bring(names: Sequence[str], executor: HoldingExecutor, catalog: Catalog) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from kernel.nodes.names import base_name
@@ -10,7 +10,7 @@ from kernel.nodes.names import base_name
 if TYPE_CHECKING:
     from kernel.pipelines import Plan
 
-__all__ = ["missing_nodes", "resume_from"]
+__all__ = ["missing_nodes", "resume_from", "unfinished_nodes"]
 
 
 def resume_from(plan: Plan, done: Iterable[int], is_persistent: Callable[[str], bool]) -> tuple[str, ...]:
@@ -52,6 +52,21 @@ def missing_nodes(plan: Plan, is_persistent: Callable[[str], bool], exists: Call
         for name in plan.inputs[index]:
             wanted.setdefault(base_name(name), plan.nodes[index].name)
     return reasons
+
+
+def unfinished_nodes(plan: Plan, done: Collection[str], is_there: Callable[[str], bool]) -> list[str]:
+    """Name the nodes that go on with a run which did those whose texts are in `done`.
+
+    They are all others, and those that made what these need, or the run is to return, where it is not there any more.
+    """
+    unfinished: list[str] = []
+    wanted = set(map(base_name, plan.free_outputs))
+    for index in range(len(plan.nodes) - 1, -1, -1):
+        needed = [name for name in plan.outputs[index] if base_name(name) in wanted]
+        if str(plan.nodes[index]) not in done or not all(map(is_there, needed)):
+            unfinished.append(plan.nodes[index].name)
+            wanted.update(map(base_name, plan.inputs[index]))
+    return unfinished
 
 
 def _reason(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kernel.complaints import Complaints
@@ -32,10 +32,12 @@ def validate(
     hooks: Hooks,
     *,
     is_async: bool,
+    found: Collection[str] = (),
 ) -> None:
     """Raise one `ValidationError` with all that is wrong; a wrong input comes before what follows from it.
 
-    `persistent` are those of the pipeline's datasets that do not live in memory.
+    `persistent` are those of the pipeline's datasets that do not live in memory, `found` the inputs that an earlier
+    run made.
     """
     plan = pipeline.plan
     reach = executor.capabilities.reach
@@ -43,7 +45,7 @@ def validate(
     values = {name: datasets.value(name) for name in plan.free_inputs if datasets.has_value(name)}
     complaints = Complaints()
     with complaints.collected():
-        validate_alone(pipeline, datasets, persistent, is_async=is_async)
+        validate_alone(pipeline, datasets, persistent, is_async=is_async, found=found)
     with complaints.collected():
         _raise(_datasets_out_of_reach(sorted(distant_names(pipeline, persistent, executor)), datasets))
     with complaints.collected():
@@ -57,11 +59,18 @@ def validate(
     _raise(complaints.problems)
 
 
-def validate_alone(pipeline: Pipeline, datasets: Datasets, persistent: frozenset[str], *, is_async: bool) -> None:
+def validate_alone(
+    pipeline: Pipeline,
+    datasets: Datasets,
+    persistent: frozenset[str],
+    *,
+    is_async: bool,
+    found: Collection[str] = (),
+) -> None:
     """Raise one `ValidationError` with what is wrong whatever runs the pipeline."""
     _raise(
         [
-            *_missing_inputs(pipeline, datasets, persistent),
+            *_missing_inputs(pipeline, datasets, persistent.union(found)),
             *datasets.check(sorted(datasets.declared_among(pipeline.plan.names))),
             *_transcoded_in_memory(pipeline.plan.transcoded, persistent),
             *_confirms(pipeline, datasets, persistent),
@@ -75,9 +84,9 @@ def _raise(problems: Sequence[str]) -> None:
         raise ValidationError(dict.fromkeys(problems))
 
 
-def _missing_inputs(pipeline: Pipeline, datasets: Datasets, persistent: frozenset[str]) -> list[str]:
+def _missing_inputs(pipeline: Pipeline, datasets: Datasets, there: frozenset[str]) -> list[str]:
     plan = pipeline.plan
-    missing = [name for name in plan.free_inputs if name not in persistent and not datasets.has_value(name)]
+    missing = [name for name in plan.free_inputs if name not in there and not datasets.has_value(name)]
     readers = plan.free_readers if missing else {}
     return [
         f"dataset {name!r}, an input of {_some(readers[name])}, is neither given nor declared nor made by a node"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from attrs import frozen
 
 from kernel.datasets.dataset import CopyMode, Dataset
 from kernel.specs.markers import hookspec
@@ -12,7 +14,17 @@ if TYPE_CHECKING:
     from kernel.nodes import Node
     from kernel.specs.executor import Reach
 
-__all__ = ["Catalog", "CopyMode", "Dataset", "DatasetHooks", "Handle", "Store", "WarmCatalog"]
+__all__ = [
+    "Catalog",
+    "CopyMode",
+    "Dataset",
+    "DatasetHooks",
+    "Found",
+    "Handle",
+    "ResumableCatalog",
+    "Store",
+    "WarmCatalog",
+]
 
 #: Where a value is, as its catalog understands it; opaque to everybody else, and picklable.
 Handle = Any
@@ -114,6 +126,34 @@ class WarmCatalog(Protocol):
 
         The successor may take over what its predecessor needs no more. It is opened when that one's run is over, or
         closed when there is no further run. What the predecessor's result holds stays there.
+        """
+        ...
+
+
+@frozen(eq=False)
+class Found:
+    """What an earlier run left: the nodes that it had done, each as its text `str(node)`, and values by name."""
+
+    nodes: Collection[str]
+    values: Mapping[str, Handle]
+
+
+@runtime_checkable
+class ResumableCatalog(Protocol):
+    """What a catalog may have beyond `Catalog`: values outlive a run that ends badly, and another goes on."""
+
+    def found(self) -> Found | None:
+        """Return what the earlier run left; None when this one begins anew. Called once, before anything else.
+
+        What the run takes over of the values is adopted after `open`; the others are the catalog's to drop.
+        """
+        ...
+
+    def follow(self, done: Callable[[], Collection[str]]) -> None:
+        """Take what tells the nodes that are done, as texts; called once, after `open`.
+
+        `done` may be called at any time and from any thread. Who asks for values first and for nodes then has all
+        values that the other nodes need: those of a node are adopted before it is done, and released after that.
         """
         ...
 
