@@ -23,7 +23,8 @@ __all__ = ["HandOut"]
 class HandOut:
     """What one run hands out. `modes` are the datasets for which the user chose a copy mode.
 
-    `chains`: whether the executor goes straight on to nodes that hang on the one it has just run.
+    `chains`: whether the executor goes straight on to nodes that hang on the one it has just run; `saves_all`: whether
+    every value is saved, although only the next node of a chain reads it.
     """
 
     plan: Plan
@@ -33,6 +34,7 @@ class HandOut:
     persistent: frozenset[str]
     modes: frozenset[str]
     chains: bool
+    saves_all: bool
     #: Of each node, in columns: its inputs that are made in this run and live in memory; its outputs that do.
     made_inputs: Sequence[tuple[str, ...]] = field(init=False)
     kept_outputs: Sequence[tuple[str, ...]] = field(init=False)
@@ -94,7 +96,7 @@ class HandOut:
     def _is_inner(self, index: int, follower: int) -> bool:
         """Say whether the follower is all that ever needs what this node makes, even if their worker should die."""
         outputs = self.plan.outputs[index]
-        if len(outputs) != 1 or self.kept_outputs[index] != outputs or outputs[0] in self.modes:
+        if self.saves_all or len(outputs) != 1 or self.kept_outputs[index] != outputs or outputs[0] in self.modes:
             return False
         if self.plan.load_counts.get(outputs[0]) != 1 or outputs[0] not in self.made_inputs[follower]:
             return False

@@ -17,6 +17,7 @@ from kernel.failure import capture, rebuild
 from kernel.handout import HandOut
 from kernel.schedule import Phase, Schedule
 from kernel.signals import Signals
+from kernel.specs.catalog import ResumableCatalog
 from kernel.specs.events import Event, Log, Outcome, Outcomes, Published, Repeated, State, WorkerDown
 
 if TYPE_CHECKING:
@@ -70,11 +71,14 @@ class Loop:
 
     def __attrs_post_init__(self) -> None:
         plan = self.plan
-        self.schedule = Schedule(plan, self.rules.on_failure)
+        retains = isinstance(self.catalog, ResumableCatalog) and self.catalog.saves_all
+        self.schedule = Schedule(plan, self.rules.on_failure, retains=retains)
         self._free_inputs = frozenset(plan.free_inputs)
         self._audience = Audience(plan, self.hooks, self.schedule)
         chains = self.executor.capabilities.chains
-        self._handout = HandOut(plan, self.schedule, self.catalog, self.rules, self.persistent, self.modes, chains)
+        self._handout = HandOut(
+            plan, self.schedule, self.catalog, self.rules, self.persistent, self.modes, chains, retains
+        )
 
     def run(self) -> None:
         """Run until everything is done or nothing more can be; raises the first error, or `Interrupted`."""

@@ -40,9 +40,10 @@ _WAITING, _READY, _SENT, _LOCAL, _DONE, _FAILED, _SKIPPED = map(int, Phase)
 class Schedule:
     """The state of one run over a plan."""
 
-    def __init__(self, plan: Plan, on_failure: OnFailure = "stop") -> None:
+    def __init__(self, plan: Plan, on_failure: OnFailure = "stop", *, retains: bool = False) -> None:
         self._plan = plan
         self._on_failure = on_failure
+        self._retains = retains  # what failed or skipped nodes would have read is for another run to read
         self._unmet = list(plan.unmet)
         self._readers = dict(plan.load_counts)
         #: Datasets that stay when nobody will read them any more, and those that nobody will when they are made.
@@ -193,7 +194,7 @@ class Schedule:
         free: list[str] = []
         gone = [index]
         for at in gone:  # it grows
-            for name in self._plan.inputs[at]:
+            for name in () if self._retains else self._plan.inputs[at]:
                 readers[name] -= 1
                 if readers[name] or name in self._keep:
                     continue

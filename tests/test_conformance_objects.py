@@ -1,4 +1,4 @@
-"""The catalog `objects` passes the conformance kit, for each reach and with executors that have no store of their own."""
+"""The catalog `objects` passes the conformance kit, for each reach and with executors that keep no values."""
 
 from __future__ import annotations
 
@@ -26,22 +26,13 @@ class TestForProcesses(TestForThreads):
     reach = Reach.PROCESS
 
 
-class TestForMachines(TestForThreads):
+class TestAllValuesForMachines(CatalogSuite):
     reach = Reach.MACHINE
-
-
-class TestAllValuesAsObjects(TestForThreads):
-    reach = Reach.PROCESS
+    measurable = True
 
     @pytest.fixture
     def catalog_factory(self, tmp_path):
-        return partial(ObjectsCatalog, url=tmp_path, above=0)
-
-
-class TestInMemoryForThreads(TestForThreads):
-    @pytest.fixture
-    def catalog_factory(self):
-        return partial(ObjectsCatalog, url="memory://values", keep="never")
+        return partial(ObjectsCatalog, url=tmp_path, above=0, keep="never")
 
 
 class TestProcessPool(ExecutorSuite):

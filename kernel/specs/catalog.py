@@ -142,6 +142,9 @@ class Found:
 class ResumableCatalog(Protocol):
     """What a catalog may have beyond `Catalog`: values outlive a run that ends badly, and another goes on."""
 
+    #: Whether all values are saved, for another run to find: none is handed on within a worker alone.
+    saves_all: bool
+
     def found(self) -> Found | None:
         """Return what the earlier run left; None when this one begins anew. Called once, before anything else.
 

@@ -68,6 +68,7 @@ class ObjectsCatalog:
         self._place = find_place(url, parse_storage(storage, dotted))
         self._above = parse_size(above)
         self._keep = parse_keep(keep)
+        self.saves_all = self._keep != "never"
         self._resume = parse_run(resume)
         self._run = self._resume or f"run-{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{secrets.token_hex(4)}"
         self._found: Index | None = None
