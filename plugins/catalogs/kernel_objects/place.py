@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,8 @@ def find_place(url: object, options: Mapping[str, Any]) -> Place:
 
 def _check_library(protocol: str) -> None:
     try:
-        from fsspec import get_filesystem_class  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - optional
-
-        get_filesystem_class(protocol)
+        fsspec: Any = import_module("fsspec")  # only who puts values elsewhere needs it
+        fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         raise ConfigError(
             f"catalog 'objects': for {protocol}:// a library is missing ({error}); S3 and what speaks its language "

@@ -26,6 +26,7 @@ class RemoteFolder:
 
     def __init__(self, protocol: str, url: str, options: Mapping[str, Any]) -> None:
         fsspec: Any = import_module("fsspec")  # only who puts values elsewhere needs it
+        _leave_the_thread_of_a_fork()
         # Listings that were kept would not show what other processes write.
         self._fs: Any = fsspec.filesystem(protocol, **{"use_listings_cache": False, **options})
         self._path: str = self._fs._strip_protocol(url)  # noqa: SLF001 - fsspec offers no other way
@@ -87,3 +88,11 @@ class RemoteFolder:
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"
+
+
+def _leave_the_thread_of_a_fork() -> None:
+    """Have fsspec start its thread anew in a process that was forked from one where it ran; older ones wait for it."""
+    asyn: Any = import_module("fsspec.asyn")
+    thread = asyn.iothread[0]
+    if thread is not None and not thread.is_alive():
+        asyn.reset_lock()
