@@ -15,6 +15,7 @@ from kernel.datasets import access
 from kernel.errors import Interrupted, NodeError, SchedulingError, WorkerLost
 from kernel.failure import capture, rebuild
 from kernel.handout import HandOut
+from kernel.resume import skipped_for
 from kernel.schedule import Phase, Schedule
 from kernel.signals import Signals
 from kernel.specs.catalog import ResumableCatalog
@@ -91,7 +92,8 @@ class Loop:
                     raise
             finally:
                 self.report.wall_s = monotonic() - begun
-                self.report.skipped = self._skipped()
+                failed, skipped = map(self.schedule.in_phase, (Phase.FAILED, Phase.SKIPPED))
+                self.report.skipped = skipped_for(self.plan, failed, skipped)
             if signals.received:
                 raise Interrupted(signals.received[0])
         if self.errors:
@@ -102,15 +104,6 @@ class Loop:
         if stuck:
             lines = "\n  ".join(stuck)
             raise SchedulingError(f"nothing is running and {len(stuck)} nodes can never start:\n  {lines}")
-
-    def _skipped(self) -> dict[str, str]:
-        """Return the nodes that were skipped, each with the failed one that it had to wait for."""
-        parents, names = self.plan.parents, self.plan.node_names
-        causes = {index: names[index] for index in self.schedule.in_phase(Phase.FAILED)}
-        skipped = self.schedule.in_phase(Phase.SKIPPED)
-        for index in skipped:  # parents come first
-            causes[index] = next(causes[parent] for parent in parents[index] if parent in causes)
-        return {names[index]: causes[index] for index in skipped}
 
     def _drive(self, signals: Signals) -> None:
         deadline: float | None = None

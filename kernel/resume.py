@@ -1,4 +1,4 @@
-"""What has to run: after a failure, to go on from; and when only what is missing should be made."""
+"""What has to run: after a failure, to go on from; and when only what is missing should be made. And what did not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kernel.nodes.names import base_name
 if TYPE_CHECKING:
     from kernel.pipelines import Plan
 
-__all__ = ["missing_nodes", "resume_from", "unfinished_nodes"]
+__all__ = ["missing_nodes", "resume_from", "skipped_for", "unfinished_nodes"]
 
 
 def resume_from(plan: Plan, done: Iterable[int], is_persistent: Callable[[str], bool]) -> tuple[str, ...]:
@@ -33,6 +33,17 @@ def resume_from(plan: Plan, done: Iterable[int], is_persistent: Callable[[str], 
         queue.extend(plan.made[name] for name in plan.inputs[index] if name in plan.made and not is_persistent(name))
     first = (index for index in needed if not needed.intersection(plan.parents[index]))
     return tuple(sorted(plan.nodes[index].name for index in first))
+
+
+def skipped_for(plan: Plan, failed: Iterable[int], skipped: Iterable[int]) -> dict[str, str]:
+    """Return the names of nodes that were skipped, each with that of the failed node that it had to wait for."""
+    parents, names = plan.parents, plan.node_names
+    causes = {index: names[index] for index in failed}
+    found: dict[str, str] = {}
+    for index in skipped:  # in the order of the plan, so parents come first
+        causes[index] = next(causes[parent] for parent in parents[index] if parent in causes)
+        found[names[index]] = causes[index]
+    return found
 
 
 def missing_nodes(plan: Plan, is_persistent: Callable[[str], bool], exists: Callable[[str], bool]) -> dict[int, str]:
