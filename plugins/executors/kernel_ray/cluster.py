@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-import ray
+from kernel_ray.library import ray
 
 __all__ = ["Cluster"]
 
@@ -42,7 +42,7 @@ class Cluster:
     def _fresh(self) -> list[Mapping[str, float]]:
         now = monotonic()
         if now > self._until:
-            nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # it has no types
+            nodes: list[dict[str, Any]] = ray.nodes()
             self._nodes = [_offer(node["Resources"]) for node in nodes if node["Alive"]]
             self._until = now + _FRESH_S
         return self._nodes

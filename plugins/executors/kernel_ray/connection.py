@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
-import ray
 from attrs import define
 
 from kernel.errors import ConfigError, KernelError
+from kernel_ray.library import ray
 
 __all__ = ["check_settings", "connect", "disconnect"]
 

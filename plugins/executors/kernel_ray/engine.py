@@ -8,13 +8,12 @@ from heapq import heappop, heappush
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import ray
 from attrs import define
-from ray import exceptions
 
 from kernel.errors import DataLost, KernelError
 from kernel_ray.cluster import Cluster
 from kernel_ray.connection import check_settings, connect, disconnect
+from kernel_ray.library import exceptions, ray
 from kernel_ray.limits import Limits
 from kernel_ray.verdicts import gone, loss
 from kernel_ray.work import work
@@ -63,6 +62,8 @@ class RayEngine:
         self._free_slots: list[int] = []
         self._work: Any = ray.remote(work)
         self._variants: dict[Any, Any] = {}
+        #: The jobs of which it is known that Ray ran them again, and with which try.
+        self._told: set[tuple[int, int]] = set()
         self._limits = Limits(self._exceeded)
 
     def open(self, boot: Boot, inbox: Inbox, workers: int) -> int:
@@ -75,7 +76,7 @@ class RayEngine:
             self._is_ours = connect(self._address, self._settings, workers)
             self._is_open, self._started, self._cluster = True, workers, Cluster()
         self._inbox, self._running, self._workers = inbox, {}, workers
-        self._free_slots, self._variants = [], {}
+        self._free_slots, self._variants, self._told = [], {}, set()
         self._key, self._parcel = boot.key, [ray.put(boot.parcel)]
         return self.slots()
 
@@ -159,8 +160,10 @@ class RayEngine:
         if error is not None:
             return self._failed(running, error)
         data, tries, again = future.result()
-        for other, report in again:
-            self._inbox.put(Answer(other, report, slot=running.slot))
+        for other, before, report in again:
+            if (other, before) not in self._told:  # each reader of what it made says so
+                self._told.add((other, before))
+                self._inbox.put(Answer(other, report, slot=running.slot))
         answer = Answer(number, data, running.large, slot=running.slot)
         if not tries:
             return answer

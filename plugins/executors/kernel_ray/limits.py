@@ -8,9 +8,8 @@ from time import monotonic
 from uuid import uuid4
 
 from attrs import define
-from ray.experimental import internal_kv
 
-from kernel_ray.work import NAMESPACE
+from kernel_ray.library import drop_marks, marks
 
 __all__ = ["Limits"]
 
@@ -72,14 +71,14 @@ class Limits:
                     self._overdue(number)
                 self._changed.wait(_POLL_S)
             self._hear()
-        internal_kv._internal_kv_del(self.prefix, del_by_prefix=True, namespace=NAMESPACE)  # noqa: SLF001 - as below
+        drop_marks(self.prefix)
 
     def _hear(self) -> None:
-        said = internal_kv._internal_kv_list(self.prefix, namespace=NAMESPACE)  # noqa: SLF001 - Ray's libraries use it
+        said = marks(self.prefix)
         now = monotonic()
         with self._changed:
             for each in said:
-                number, _, tries = each.decode().removeprefix(self.prefix).partition("/")
+                number, _, tries = each.removeprefix(self.prefix).partition("/")
                 job = self._jobs.get(int(number))
                 if job is not None and int(tries) > job.tries:
                     job.tries, job.due = int(tries), now + job.limit

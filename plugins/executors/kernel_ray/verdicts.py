@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ray import exceptions
-
 from kernel.errors import DataLost
+from kernel_ray.library import exceptions
 
 __all__ = ["gone", "loss"]
 
