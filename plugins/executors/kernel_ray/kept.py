@@ -72,7 +72,7 @@ def _arrived(counts: Sequence[int | None], flat: Sequence[Any], again: Sequence[
 
 def _has_buffers(part: Any) -> bool:
     """Say whether a handle is a pickle and what was left out of it."""
-    return type(part) is tuple and bool(part) and all(map(_is_bytes, part))
+    return part.__class__ is tuple and bool(part) and all(map(_is_bytes, part))
 
 
 def _is_bytes(part: Any) -> bool:
