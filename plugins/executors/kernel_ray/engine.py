@@ -167,6 +167,7 @@ class RayEngine:
         answer = Answer(number, data, running.large, slot=running.slot)
         if not tries:
             return answer
+        self._told.add((number, tries))
         self._inbox.put(answer)
         return Loss([number], "its process or its machine was lost", starts=tries, is_repeated=True)
 
