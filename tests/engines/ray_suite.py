@@ -40,10 +40,10 @@ from watching import wait_until
 
 FOLDER = Path(os.environ["RAY_TMPDIR"])
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
-MEMORY = 200_000_000
+MEMORY = 500_000_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster():
     made = Cluster(shutdown_at_exit=False)
     made.add_node(num_cpus=1, object_store_memory=MEMORY, include_dashboard=False)
@@ -54,7 +54,7 @@ def cluster():
     shutil.rmtree(FOLDER)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def factory(cluster):
     return partial(RayExecutor, cluster.address)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from heapq import heappop, heappush
@@ -98,7 +99,8 @@ class RayEngine:
             return
         try:
             prefix = self._limits.prefix if job.timeout is not None else ""
-            report, large = self._variant(job).remote(self._key, self._parcel, job.number, job.turns, prefix, *job.held)
+            packed = pickle.dumps((self._key, job.number, prefix, job.turns), 5)
+            report, large = self._variant(job).remote(self._parcel, packed, *job.held)
         except Exception as error:  # whatever Ray says when it cannot take a task
             self._inbox.put(Broken(job.number, error))
             return
@@ -159,7 +161,8 @@ class RayEngine:
         error = future.exception()
         if error is not None:
             return self._failed(running, error)
-        data, tries, again = future.result()
+        returned = future.result()
+        data, tries, again = (returned, 0, ()) if isinstance(returned, bytes) else returned
         for other, before, report in again:
             if (other, before) not in self._told:  # each reader of what it made says so
                 self._told.add((other, before))
