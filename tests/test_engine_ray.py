@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from inner import run_inner
 
 WITHOUT = "import sys; sys.modules['ray'] = None; "
 REMEDY = "the executor 'ray' needs Ray: pip install 'kernel-pipelines[ray]'"
 
 
+@pytest.mark.timeout(600)
 def test_the_executor_on_ray_keeps_its_promises():
     run_inner("ray_suite.py")
 
