@@ -25,7 +25,8 @@ def test_without_ray_the_extra_is_named():
 
 
 def test_without_ray_the_command_line_says_so_in_one_line(tmp_path):
-    (tmp_path / "flow.py").write_text("from kernel import node, pipeline\npipeline = pipeline([node(str, None, 'x')])\n")
+    flow = "from kernel import node, pipeline\npipeline = pipeline([node(str, None, 'x')])\n"
+    (tmp_path / "flow.py").write_text(flow)
     script = "from kernel.cli import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT + script, "run", "flow.py", "--executor", "ray"],
