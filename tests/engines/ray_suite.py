@@ -42,6 +42,9 @@ FOLDER = Path(os.environ["RAY_TMPDIR"])
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 MEMORY = 500_000_000
 
+#: Older versions of Ray leave it to the collector to close their files.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(scope="module")
 def cluster():
