@@ -1,7 +1,8 @@
-"""Runs a suite of tests in a network of its own, for engines that listen on every interface."""
+"""Runs a suite of engines' tests as its own pytest, in a network that has nothing but a loopback."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +12,15 @@ import pytest
 TESTS = Path(__file__).parent
 
 
-def run_inner(suite: str, *arguments) -> None:
-    """Run the tests of a file in tests/engines there; fail with what they say."""
-    command = [sys.executable, TESTS / "loopback.py", sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, TESTS / "engines" / suite, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        cwd=TESTS.parent,
-    )
-    if done.returncode:
-        pytest.fail(f"{suite} ended with {done.returncode}:\n{done.stdout[-20_000:]}", pytrace=False)
+def run_inner(suite: str, *arguments: str) -> None:
+    """Run a suite, given relative to this folder; fail with its output unless all of it passes."""
+    command = [sys.executable, TESTS / "loopback.py", sys.executable, "-m", "pytest", TESTS / suite, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=TESTS.parent)
+    try:
+        output, _ = process.communicate()
+    except BaseException:
+        process.send_signal(signal.SIGINT)  # it ends what it started
+        print(process.communicate()[0])
+        raise
+    if process.returncode:
+        pytest.fail(f"{suite} ended with {process.returncode}:\n{output}", pytrace=False)

@@ -15,7 +15,7 @@ REMEDY = "the executor 'ray' needs Ray: pip install 'kernel-pipelines[ray]'"
 
 @pytest.mark.timeout(600)
 def test_the_executor_on_ray_keeps_its_promises():
-    run_inner("ray_suite.py")
+    run_inner("engines/ray_suite.py")
 
 
 def test_without_ray_the_extra_is_named():

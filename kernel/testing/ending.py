@@ -181,7 +181,8 @@ class EndRules:
         assert bench.trace("died") == caught.value.attempts >= 2
         if bench.capabilities.blames:
             assert caught.value.attempts == 2 or bench.capabilities.recovers
-            assert bench.trace("ran") == 20
+            # What was done but not yet told of is done again by an engine that recovers by itself.
+            assert bench.trace("ran") == 20 or (bench.capabilities.recovers and bench.trace("ran") > 20)
 
     @retries_as_told
     def test_a_node_that_must_not_run_twice_does_not(self, bench: Bench) -> None:

@@ -75,7 +75,8 @@ class Watched:
             report = outcome.report("")
             if self._came[outcome.index] > self._submitted[outcome.index]:
                 self._complaints.append(f"turn {outcome.index} has more outcomes than it was submitted")
-            known = outcome.state in {State.DONE, State.DONE_LOCAL}  # else not every engine knows which it was
+            # Not every engine knows which it was; and one with workers of its own may choose among more of them.
+            known = outcome.state in {State.DONE, State.DONE_LOCAL} and not self.capabilities.sizes
             if known and not 0 <= report.worker < max(1, self._workers) * (1 + self._deaths):
                 self._complaints.append(f"turn {outcome.index} ran on worker {report.worker} of {self._workers}")
             if outcome.state == State.DONE and not report.start <= report.loaded <= report.ran <= report.end:

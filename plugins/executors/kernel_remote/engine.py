@@ -74,7 +74,8 @@ class Answer:
 class Loss:
     """The worker of these jobs is gone; of several nobody knows whose fault it was. `starts`: how often each was.
 
-    `is_repeated`: the engine has run them again by itself, so that this is only to be told.
+    `is_repeated`: the engine has run them again by itself, so that this is only to be told. Without jobs: a
+    worker is gone, and the engine itself runs again what it had.
     """
 
     numbers: Sequence[int]
@@ -119,10 +120,13 @@ class Engine(Protocol):
 
     #: Whether a `Loss` names the one job that is to blame, whatever else was under way.
     blames: bool
-    #: How many jobs a slot should have: one that runs, and what shall wait behind it.
-    depth: int
     #: How much work of tiny nodes makes a job (seconds, estimated): several times what a job itself costs.
     batch_s: float
+
+    @property
+    def depth(self) -> int:
+        """How many jobs a slot should have now: one that runs, and what shall wait behind it."""
+        ...
 
     def open(self, boot: Boot, inbox: Inbox, workers: int) -> int:
         """Make ready for a run on at most `workers` workers; return how many there are. Called again for each run."""

@@ -231,7 +231,7 @@ class RemoteExecutor:
         """Tell of lost jobs. Only a turn that was alone with its worker is to blame; others run again alone."""
         lost = [self._sent[number] for number in loss.numbers if number in self._sent]
         nodes = [turn for sent in lost for turn in sent.turns]
-        if not nodes:
+        if loss.numbers and not nodes:
             return
         blamed = nodes[0][0] if len(nodes) == 1 else None
         self._events.append(WorkerDown(_UNKNOWN, loss.pid, loss.how, blamed, starts=loss.starts))
