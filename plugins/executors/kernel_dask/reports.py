@@ -61,10 +61,17 @@ class Reports:
         return None
 
     def close(self) -> None:
-        """Listen no more, and have the scheduler forget the topic."""
+        """Have the scheduler forget the topic, and who listens to it.
+
+        The client's own way to unsubscribe may get there later, and would make the topic anew.
+        """
         client = self._connection.client
-        client.unsubscribe_topic(self._topic)
+        client._event_handlers[self._topic] = _ignore  # noqa: SLF001 - as said
         self._connection.ask(client._run_on_scheduler, _dropping(self._topic, for_good=True))  # noqa: SLF001 - the public one waits for ever
+
+
+def _ignore(_event: object) -> None:
+    """Hear what is still on its way."""
 
 
 def _dropping(topic: str, *, for_good: bool) -> Any:
