@@ -355,7 +355,18 @@ def test_ctrl_c_ends_the_run_and_the_cluster_at_once(tmp_path):
 
 def metrics(folder, *options):
     shutil.copytree(FLIGHTS, folder, ignore=shutil.ignore_patterns("data"))
-    command = [sys.executable, "-m", "kernel", "run", folder, "--params", "trees.rounds=3", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "kernel",
+        "run",
+        folder,
+        "--params",
+        "trees.rounds=2",
+        "--to-outputs",
+        "metrics",
+        *options,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "data" / "metrics.json").read_text())
