@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 
@@ -16,9 +17,12 @@ from kernel_memory import MemoryCatalog
 def no_tracker():
     """End the process that loky keeps for as long as its user lives."""
     yield
-    tracker = sys.modules.get("loky.backend.resource_tracker")
-    if tracker is not None:
-        tracker._resource_tracker._stop()
+    module = sys.modules.get("loky.backend.resource_tracker")
+    tracker = module and module._resource_tracker
+    if tracker and tracker._fd is not None:
+        os.close(tracker._fd)
+        os.waitpid(tracker._pid, 0)
+        tracker._fd = tracker._pid = None
 
 
 class TestProcesses(ExecutorSuite):

@@ -33,7 +33,10 @@ class _Place:
 
 
 class Arrival(WorkerPlugin):
-    """Brings the program of a run to each worker, those that come later as well, and has it forgotten at the end."""
+    """Brings the program of a run to each worker, those that come later as well, and has it forgotten at the end.
+
+    Not a task whose result jobs take as an argument: Dask would send all of them to the worker that has it.
+    """
 
     def __init__(self, key: str, parcel: bytes) -> None:
         self.key = key

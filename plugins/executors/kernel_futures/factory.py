@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from kernel.errors import ConfigError
 
@@ -15,17 +15,17 @@ __all__ = ["find_factory"]
 
 def find_factory(factory: str | Callable[..., Pool], options: Mapping[str, Any]) -> Callable[[int], Pool]:
     """Return what makes a pool of so many workers. Raises ConfigError for what cannot be found or does not fit."""
-    make = _resolved(factory) if isinstance(factory, str) else factory
+    found: object = _resolved(factory) if isinstance(factory, str) else factory
     name = factory if isinstance(factory, str) else getattr(factory, "__name__", repr(factory))
-    if not callable(make):
+    if not callable(found):
         raise ConfigError(f"the factory {name!r} of the executor 'futures' cannot be called")
+    make = cast("Callable[..., Pool]", found)
     given = {key: _number(value) for key, value in options.items()}
     sizes = "max_workers" not in given and _takes(make, "max_workers")
     _check(make, str(name), {**given, "max_workers": 1} if sizes else given)
 
     def pool(workers: int) -> Pool:
-        made: Pool = make(**given, max_workers=workers) if sizes else make(**given)
-        return made
+        return make(**given, max_workers=workers) if sizes else make(**given)
 
     return pool
 

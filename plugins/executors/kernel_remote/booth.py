@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
@@ -173,5 +173,5 @@ def _weight(handle: Any) -> int:
     if isinstance(handle, bytes | str):
         return len(handle)
     if isinstance(handle, tuple):
-        return sum(map(_weight, handle))
+        return sum(map(_weight, cast("tuple[Any, ...]", handle)))
     return 0
