@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
@@ -170,8 +170,7 @@ def _lightened(row: Row, large: list[Any]) -> Row:
 
 def _weight(handle: Any) -> int:
     """Return about how many bytes a handle takes, of those kinds that can be large."""
-    if isinstance(handle, bytes | str):
+    kind = type(handle)
+    if kind in {bytes, str}:
         return len(handle)
-    if isinstance(handle, tuple):
-        return sum(map(_weight, cast("tuple[Any, ...]", handle)))
-    return 0
+    return sum(_weight(part) for part in handle) if kind is tuple else 0
