@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import kernel
@@ -507,7 +508,8 @@ class KillsAfterResult(Keeps):
         pid = report.notes.get("pid")
         if pid is not None and self.left:
             self.left -= 1
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # two results came together, and it died for the first
+                os.kill(pid, signal.SIGKILL)
 
 
 class DiesAtTheEnd:

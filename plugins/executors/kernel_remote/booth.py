@@ -170,7 +170,7 @@ def _lightened(row: Row, large: list[Any]) -> Row:
 
 def _weight(handle: Any) -> int:
     """Return about how many bytes a handle takes, of those kinds that can be large."""
-    kind = type(handle)
+    kind: type[Any] = type(handle)  # pyright: ignore[reportUnknownVariableType] - whatever it is
     if kind in {bytes, str}:
         return len(handle)
     return sum(_weight(part) for part in handle) if kind is tuple else 0
