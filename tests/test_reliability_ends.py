@@ -37,14 +37,17 @@ FLOW = """
         return np.ones(megabytes << 17)
 
     def go_on(number, stubborn):
-        (HERE / f"draft-{number}").write_text(str(os.getpid()))
-        (HERE / f"draft-{number}").rename(HERE / f"pid-{number}")
         until = time.monotonic() + 60
-        while time.monotonic() < until:
-            try:
-                with (HERE / f"beat-{number}").open("ab", buffering=0) as file:
-                    file.write(b"x")
-                time.sleep(0.01)
+        while True:
+            try:  # a signal may come as soon as the first file is there
+                if not (HERE / f"pid-{number}").exists():
+                    (HERE / f"draft-{number}").write_text(str(os.getpid()))
+                    (HERE / f"draft-{number}").rename(HERE / f"pid-{number}")
+                while time.monotonic() < until:
+                    with (HERE / f"beat-{number}").open("ab", buffering=0) as file:
+                        file.write(b"x")
+                    time.sleep(0.01)
+                return
             except KeyboardInterrupt:
                 if not stubborn:
                     raise
