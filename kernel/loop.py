@@ -17,6 +17,7 @@ from kernel.failure import capture, rebuild
 from kernel.handout import HandOut
 from kernel.resume import skipped_for
 from kernel.schedule import Phase, Schedule
+from kernel.several import part_of
 from kernel.signals import Signals
 from kernel.specs.catalog import ResumableCatalog
 from kernel.specs.events import Event, Log, Outcome, Outcomes, Published, Repeated, State, WorkerDown
@@ -271,7 +272,7 @@ class Loop:
             self._starts[index] = self._starts.get(index, 0) + 1
 
     def _runs_again(self, node: Node, deaths: int, error: WorkerLost) -> bool:
-        if self.executor.capabilities.recovers or self.schedule.stopped:
+        if part_of(self.executor, node).capabilities.recovers or self.schedule.stopped:
             return False
         if self.hooks.retry_lost_node is not None:
             said: bool | None = self.hooks.retry_lost_node(node=node, attempt=deaths, error=error)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -196,3 +198,25 @@ def test_one_run_on_threads_may_have_nodes_in_processes():
     )
     thread, process = run(flow, {"start": kernel.__name__}, executor="threads", workers=2)["all"]
     assert thread == HERE != process
+
+
+def die_once(folder, _):
+    mark = Path(folder) / "died"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+@pytest.mark.parametrize(("main", "other"), [("threads", "process_pool"), ("process_pool", "futures")])
+def test_a_lost_worker_is_survived_whoever_had_it(tmp_path, main, other):
+    flow = pipeline(
+        [
+            node(where, "start", "a", name="first"),
+            node(die_once, ["folder", "a"], "b", name="fatal", executor=other),
+            node(both, ["a", "b"], "all", name="last"),
+        ]
+    )
+    result = run(flow, {"start": 1, "folder": str(tmp_path)}, executor=main, workers=1)
+    assert len(set(result["all"])) == 2
+    assert {task.node: task.attempt for task in result.report.tasks if task.end}["fatal"] == 2
