@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import traceback
 
 import numpy as np
 import pytest
+import s3fs
+from fsspec import asyn
 
 import object_nodes as nodes
 from kernel import node, pipeline, run
@@ -18,13 +21,27 @@ from kernel.testing.opened import Opened
 from kernel_objects import ObjectsCatalog
 from s3_server import KEY, SECRET, Bucket, serving
 
-pytest.importorskip("s3fs")
-
 
 @pytest.fixture(scope="module")
 def server():
     with serving() as url:
         yield url
+        end_thread_of_fsspec()
+
+
+def end_thread_of_fsspec():
+    """End the thread that fsspec keeps for as long as its user lives: beside it nothing may be forked."""
+    for known in list(s3fs.S3FileSystem._cache.values()):
+        if known._s3 is not None:
+            s3fs.S3FileSystem.close_session(known.loop, known._s3)
+    s3fs.S3FileSystem.clear_instance_cache()
+    loop, thread = asyn.loop[0], asyn.iothread[0]
+    if thread is not None:
+        asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        asyn.loop[0] = asyn.iothread[0] = None
 
 
 @pytest.fixture
