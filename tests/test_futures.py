@@ -17,6 +17,7 @@ import pytest
 
 from kernel import Runner, hookimpl, node, pipeline, run
 from kernel.errors import ConfigError, WorkerLost
+from watching import is_alive, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -240,3 +241,15 @@ def test_a_long_chain_is_told_of_as_it_goes():
     assert [name for name, _, _ in told] == [f"n{at}" for at in range(12)]
     (_, first_told, _), *_, (_, _, last_started) = told
     assert first_told < last_started
+
+
+def test_workers_that_died_between_two_runs_cost_nothing():
+    flow = pipeline([node(where, "one", f"o{at}", name=f"n{at}", death_retries=1) for at in range(4)])
+    with Runner(workers=2, **futures()) as runner:
+        first = set(runner.run(flow, {"one": 1}).values())
+        for pid in first:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, first)), "the workers are dead")
+        result = runner.run(flow, {"one": 1})
+    assert not first & set(result.values())
+    assert len(result) == 4

@@ -59,21 +59,28 @@ class PoolEngine:
         self._parcels -= 1
 
     def _submit(self, job: Job, *, with_program: bool) -> None:
-        assert self._boot is not None
-        if self._pool is None:
-            self._pool = self._factory(self._workers)
-            self._parcels = self.slots()
-        parcel = self._boot.parcel if with_program else None
         try:
-            future: Future[_Returned] = self._pool.submit(run_job, self._boot.key, parcel, job.turns, *job.held)
-        except BrokenExecutor as error:  # its workers died while they had nothing to do
-            self._pool = None
+            try:
+                future = self._started(job, with_program)
+            except BrokenExecutor:  # its workers died while they had nothing to do, which is no node's fault
+                self._drop_pool()
+                future = self._started(job, with_program)
+        except BrokenExecutor as error:
+            self._drop_pool()
             self._inbox.put(Loss([job.number], _first_line(error)))
         except Exception as error:  # whatever a foreign pool says when it cannot take a job
             self._inbox.put(Broken(job.number, error))
         else:
             self._jobs[future] = job
             future.add_done_callback(self._done)
+
+    def _started(self, job: Job, with_program: bool) -> Future[_Returned]:
+        assert self._boot is not None
+        if self._pool is None:
+            self._pool = self._factory(self._workers)
+            self._parcels = self.slots()
+        parcel = self._boot.parcel if with_program or self._parcels > 0 else None
+        return self._pool.submit(run_job, self._boot.key, parcel, job.turns, *job.held)
 
     def _done(self, future: Future[_Returned]) -> None:
         """Have the runner's thread look at what a future has come to; this may be any thread."""
