@@ -5,7 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from typing import Any, cast
 
 from kernel.errors import ConfigError
@@ -21,6 +24,8 @@ def find_factory(factory: str | Callable[..., Pool], options: Mapping[str, Any])
         raise ConfigError(f"the factory {name!r} of the executor 'futures' cannot be called")
     make = cast("Callable[..., Pool]", found)
     given = {key: _number(value) for key, value in options.items()}
+    if make is ProcessPoolExecutor and "mp_context" not in given:
+        given["mp_context"] = _context()
     sizes = "max_workers" not in given and _takes(make, "max_workers")
     _check(make, str(name), {**given, "max_workers": 1} if sizes else given)
 
@@ -44,6 +49,12 @@ def _resolved(reference: str) -> Any:
             f"Is its distribution installed here?"
         ) from error
     return found
+
+
+def _context() -> BaseContext:
+    """Return how processes are made: never by a fork of this one, which may have threads, a pool's own among them."""
+    methods = get_all_start_methods()
+    return get_context("forkserver" if "forkserver" in methods else "spawn")
 
 
 def _number(value: Any) -> Any:
