@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kernel.specs.events import Event, Outcomes, State, WorkerDown
+from kernel.specs.executor import HoldingExecutor
 
 if TYPE_CHECKING:
     from kernel import Node
@@ -35,10 +36,6 @@ class Watched:
         self._complaints: list[str] = []
         self._cut_short = False
         self._deaths = 0
-
-    def __getattr__(self, name: str) -> Any:
-        """Hand on what few executors have."""
-        return getattr(self.executor, name)
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Hand on."""
@@ -93,6 +90,10 @@ class Watched:
     def cancel(self, *, kill: bool) -> None:
         """Hand on."""
         self.executor.cancel(kill=kill)
+
+    def fetch(self, handles: Sequence[Any]) -> Sequence[Any]:
+        """Hand on, to one that holds handles."""
+        return self.executor.fetch(handles) if isinstance(self.executor, HoldingExecutor) else handles
 
     def capacity(self) -> Mapping[str, float]:
         """Hand on."""
