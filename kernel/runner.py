@@ -182,12 +182,14 @@ class Runner:
             catalog = build(factory, "catalog", _name_of_plugin(given), self._catalog_options)
         if self._warm and isinstance(catalog, WarmCatalog):
             self._next_catalog = catalog.successor()
-        if executor is self._executor:
+        own = self._executor
+        assert own is not None
+        if executor is own:
             return catalog
         from kernel.apart import Apart, names_apart  # noqa: PLC0415 - few pipelines name executors
 
         names = names_apart(pipeline, executor)
-        nearest = min((executor, *self._others.values()), key=lambda each: each.capabilities.reach)
+        nearest = min((own, *self._others.values()), key=lambda each: each.capabilities.reach)
         return Apart(catalog, load_catalog(nearest.default_catalog)(), names) if names else catalog
 
 

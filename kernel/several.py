@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 
+from kernel.complaints import Complaints
 from kernel.specs.events import Event, Outcomes, WorkerDown
 from kernel.specs.executor import Capabilities, HoldingExecutor, Reach
 from kernel.specs.tasks import Tasks
@@ -66,9 +67,12 @@ class Several:
         return self._main if wanted is None else self._parts[wanted]
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
-        """Have each executor look at the nodes that it is to run; the first that refuses some raises."""
+        """Have each executor look at the nodes that it is to run; raises what all of them refuse, in one error."""
+        complaints = Complaints()
         for part in self._parts.values():
-            part.executor.validate_nodes([node for node in nodes if self._part(node) is part])
+            with complaints.collected():
+                part.executor.validate_nodes([node for node in nodes if self._part(node) is part])
+        complaints.raise_any()
 
     def start(self, program: Program, workers: int) -> int:
         """Make each executor ready for its nodes; return how many workers there are in all."""
@@ -190,5 +194,5 @@ def _share(program: Program, mine: Sequence[int]) -> Program:
 
 
 def _nobody(*_: object) -> None:
-    """Stand for a function that runs elsewhere."""
-    raise NotImplementedError
+    """Stand for a function that runs elsewhere: the executor that has this was never given its node."""
+    raise AssertionError("a node came to an executor that is not its own")

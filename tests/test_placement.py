@@ -110,6 +110,34 @@ def test_values_that_cannot_be_sent_may_go_between_nodes_that_stay():
     assert run(flow, {"start": 1, "given": Handmade()}, executor="sequential")["pool"] == HERE
 
 
+def test_such_values_stay_also_where_the_run_itself_stays_and_single_nodes_do_not():
+    flow = pipeline(
+        [
+            node(make_handmade, "start", "made", name="make"),
+            node(locked, ["made", "given"], "where", name="use"),
+            node(where, "where", "pool", name="elsewhere", executor="process_pool"),
+        ]
+    )
+    result = run(flow, {"start": 1, "given": Handmade()}, executor="threads", workers=1)
+    assert result["pool"] != HERE
+
+
+def test_nodes_that_two_executors_refuse_are_told_of_in_one_error():
+    lock = threading.Lock()
+    flow = pipeline(
+        [
+            node(lambda _: lock, "start", "a", name="one"),
+            node(lambda _: lock, "start", "b", name="other", executor="futures"),
+            node(where, "start", "c", name="here", executor="sequential"),
+        ]
+    )
+    with pytest.raises(ValidationError) as caught:
+        run(flow, {"start": 1}, executor="process_pool")
+    told = "\n".join(caught.value.problems)
+    assert "'one'" in told
+    assert "'other'" in told
+
+
 def test_a_value_that_cannot_be_sent_and_is_read_elsewhere_is_refused():
     flow = pipeline([node(where, "given", "x", name="far"), node(where, "start", "y", executor="sequential")])
     with pytest.raises(ValidationError, match="given"):
