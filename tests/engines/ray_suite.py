@@ -19,6 +19,7 @@ from pathlib import Path
 os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
     RAY_AUTH_MODE="disabled",  # nobody else is in this network
+    RAY_ENABLE_UV_RUN_RUNTIME_ENV="0",  # below `uv run`, workers would make environments from a network
     RAY_health_check_period_ms="500",  # a machine that is lost shall be missed soon
     RAY_health_check_failure_threshold="3",
     RAY_TMPDIR=tempfile.mkdtemp(prefix="kr-", dir="/tmp"),  # its sockets need short names
@@ -291,15 +292,21 @@ def ran(**options):
 """
 
 
-def script(text, tmp_path, **environment):
-    """Run a script; return what it said, and the processes that are left of it."""
+def script(text, tmp_path, *, below=(), **environment):
+    """Run a script, `below` another command if one is given; return what it said."""
     home = tmp_path / "home"
     home.mkdir()
     path = os.pathsep.join(map(str, (Path(__file__).parent, Path(__file__).parents[1])))
     given = {**os.environ, "PYTHONPATH": path, "HOME": str(home), **environment}
     given.pop("RAY_TMPDIR")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SCRIPT + text], capture_output=True, text=True, check=False, env=given
+        [*below, sys.executable, "-W", "ignore", "-c", SCRIPT + text],
+        executable="/bin/sh" if below else None,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=given,
+        cwd=tmp_path,
     )
     assert list(home.iterdir()) == []
     return done
@@ -317,6 +324,16 @@ print(ran(object_store_memory="100000000"), ray.is_initialized(), signal.getsign
     assert [path.name for path in folder.iterdir()] == ["made"]
     assert not [path for path in set(Path("/dev/shm").iterdir()) - before if "plasma" in path.name]
     shutil.rmtree(folder)
+
+
+def test_an_instance_of_its_own_uses_this_environment_below_uv_run_too(tmp_path):
+    (tmp_path / "run").write_text('"$@"\nexit $?\n')  # a shell that goes by the name of uv
+    asked = """
+with run(pipeline([node(lambda: sys.executable, None, "x")]), executor="ray", workers=1) as result:
+    print(result["x"] == sys.executable)
+"""
+    done = script(asked, tmp_path, below=("uv", "run"), RAY_ENABLE_UV_RUN_RUNTIME_ENV="1")
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_a_connection_of_the_users_is_used_and_left(cluster, tmp_path):

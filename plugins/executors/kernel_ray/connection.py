@@ -10,14 +10,14 @@ import socket
 import tempfile
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import Any
 
 from attrs import define
 
 from kernel.errors import ConfigError, KernelError
-from kernel_ray.library import ray
+from kernel_ray.library import ray, same_environment
 
 __all__ = ["check_settings", "connect", "disconnect"]
 
@@ -114,11 +114,12 @@ def _begin(ours: _Ours) -> None:
         if "object_store_memory" not in ours.settings:
             usual["object_store_memory"] = _memory()
     arguments = {"log_to_driver": False, "logging_level": "WARNING", **usual, **ours.settings}
+    is_near = ours.address is None and "runtime_env" not in ours.settings
     for is_last in (False, True):
         if ours.address is None and "_temp_dir" not in ours.settings:
             arguments["_temp_dir"] = ours.folder = _folder(ours.folder)
         try:
-            with _signals_kept(), _without_statistics():
+            with _signals_kept(), _without_statistics(), same_environment() if is_near else nullcontext():
                 ray.init(**arguments)
         except Exception as error:  # whatever keeps it from starting; a local one is slow to start on a busy machine
             with _signals_kept():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-__all__ = ["drop_marks", "exceptions", "marks", "ray", "set_mark", "tries"]
+__all__ = ["drop_marks", "exceptions", "marks", "ray", "same_environment", "set_mark", "tries"]
 
 ray: Any = import_module("ray")
 exceptions: Any = import_module("ray.exceptions")
@@ -38,3 +39,18 @@ def tries() -> int:
     worker = import_module("ray._private.worker").global_worker
     count = getattr(worker.core_worker, "get_current_task_attempt_number", None)
     return int(count()) if count is not None else 0
+
+
+@contextmanager
+def same_environment() -> Generator[None]:
+    """Have `ray.init` start workers as it starts them elsewhere, although `uv run` has started this process.
+
+    Ray would give each its own copy of the project and have uv make an environment there, from the network.
+    """
+    constants, name = import_module("ray._private.ray_constants").__dict__, "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
+    before = constants.get(name)
+    constants[name] = False
+    try:
+        yield
+    finally:
+        constants[name] = before
