@@ -12,25 +12,24 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from kernel.datasets import Datasets
-from kernel.errors import ConfigError, DataLost, Interrupted, NodeError, ValidationError
+from kernel.errors import ConfigError, DataLost, Interrupted, NodeError
 from kernel.loop import Loop
-from kernel.pipelines import Pipeline
 from kernel.program import make_program
 from kernel.report import RunReport
 from kernel.result import Result
-from kernel.resume import missing_nodes, resume_from, unfinished_nodes
 from kernel.sizing import pool_size, usable_cpus, useful_workers
 from kernel.specs.catalog import ResumableCatalog
 from kernel.specs.executor import HoldingExecutor
 from kernel.validation import check_resources, distant_names, validate, validate_alone
+from kernel.work import Work, only_missing
 
 if TYPE_CHECKING:
     from kernel.complaints import Complaints
     from kernel.datasets import Dataset
     from kernel.hooks import Hooks
-    from kernel.pipelines import Plan
+    from kernel.pipelines import Pipeline, Plan
     from kernel.rules import Rules
-    from kernel.specs.catalog import Catalog, CopyMode, Found, Handle, Store
+    from kernel.specs.catalog import Catalog, CopyMode, Store
     from kernel.specs.executor import Executor
 
 __all__ = ["Lifecycle", "refuse"]
@@ -74,8 +73,9 @@ class Lifecycle:
             if self.hooks.before_pipeline_run is not None:
                 self.hooks.before_pipeline_run(**told)
             if only_missing_outputs:
-                pipeline = _only_missing(pipeline, datasets)
-            result = self._run(pipeline, datasets, executor, catalog)
+                pipeline = only_missing(pipeline, datasets)
+            earlier = catalog.found() if isinstance(catalog, ResumableCatalog) else None
+            result = self._run(Work.after(earlier, pipeline, datasets), executor, catalog)
             if self.hooks.after_pipeline_run is not None:
                 self.hooks.after_pipeline_run(run_result=result, **told)
         except BaseException as error:  # an interrupt is told to listeners, too; it is raised again as it came
@@ -93,70 +93,56 @@ class Lifecycle:
         except Exception as second:  # the first error wins: a listener on the error path may never mask it
             error.add_note(str(second))
 
-    def _run(self, pipeline: Pipeline, datasets: Datasets, executor: Executor, catalog: Catalog) -> Result:
-        whole, taken = pipeline, dict[str, "Handle"]()
-        if isinstance(catalog, ResumableCatalog) and (found := catalog.found()) is not None:
-            pipeline, taken = _go_on(pipeline, datasets, found)
-        plan = pipeline.plan
+    def _run(self, work: Work, executor: Executor, catalog: Catalog) -> Result:
+        datasets, plan = work.datasets, work.rest.plan
         report = RunReport(plan.node_names, self.run_id)
         datasets.pin(plan.free_inputs)
-        persistent = _persistent(pipeline, datasets)
-        everywhere = persistent if whole is pipeline else _persistent(whole, datasets)
-        validate(pipeline, datasets, persistent, executor, catalog, self.hooks, is_async=self.is_async, found=taken)
-        if not plan.nodes and not taken:
+        validate(work, executor, catalog, self.hooks, is_async=self.is_async)
+        if not plan.nodes and not work.found:
             catalog.close()
             return Result((), datasets, report)
-        modes = _copy_modes(pipeline, datasets)
-        workers = self._workers(pipeline, executor)
+        modes = _copy_modes(plan, datasets)
+        workers = self._workers(work.rest, executor)
         store = catalog.open(modes, executor.capabilities.reach, workers)
-        catalog.adopt(taken.keys(), taken.values())
+        catalog.adopt(work.found.keys(), work.found.values())
         if plan.nodes:
-            self._start(pipeline, datasets, persistent, (catalog, store, taken), executor, workers, report)
-            loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, self.rules, frozenset(modes))
-            _drive(loop, whole.plan, everywhere)
-        keep = [name for name in whole.plan.free_outputs if name not in everywhere]
+            report.workers = self._start(work, executor, catalog, store, workers)
+            rules, persistent = self.rules, work.persistent
+            loop = Loop(plan, datasets, persistent, executor, catalog, self.hooks, report, rules, frozenset(modes))
+            _drive(loop, work)
         if isinstance(executor, HoldingExecutor):
-            _bring(keep, executor, catalog)
-        catalog.settle(keep)
-        return Result(whole.plan.free_outputs, datasets, report, (catalog, store), everywhere)
+            _bring(work.returned, executor, catalog)
+        catalog.settle(work.returned)
+        return Result(work.whole.plan.free_outputs, datasets, report, (catalog, store), work.persistent)
 
-    def _start(
-        self,
-        pipeline: Pipeline,
-        datasets: Datasets,
-        persistent: frozenset[str],
-        memory: tuple[Catalog, Store, Mapping[str, Handle]],
-        executor: Executor,
-        workers: int,
-        report: RunReport,
-    ) -> None:
-        """Have the catalog keep the values that exist before the run, but for those it has, and start the workers."""
-        plan = pipeline.plan
-        catalog, store, taken = memory
-        given = [name for name in plan.free_inputs if name not in persistent and name not in taken]
+    def _start(self, work: Work, executor: Executor, catalog: Catalog, store: Store, workers: int) -> int:
+        """Have the catalog keep the values that exist before the run, start the workers, and return how many."""
+        plan, datasets, persistent = work.rest.plan, work.datasets, work.persistent & work.rest.plan.names
+        given = [name for name in plan.free_inputs if name not in persistent and name not in work.found]
         free = {name: store.save(name, datasets.value(name)) for name in given}
         catalog.adopt(free.keys(), free.values())
-        free.update({name: taken[name] for name in plan.free_inputs if name in taken})
+        free.update({name: work.found[name] for name in plan.free_inputs if name in work.found})
         program = make_program(
             plan,
             run_id=self.run_id,
             is_async=self.is_async,
             store=store,
             free=free,
-            datasets=_builders(persistent, distant_names(pipeline, persistent, executor), datasets),
+            datasets=_builders(persistent, distant_names(work, executor), datasets),
             hooks=self.hooks,
             death_retries=self.rules.death_retries,
         )
-        report.workers = executor.start(program, workers)
-        check_resources(pipeline, executor)
+        started = executor.start(program, workers)
+        check_resources(work.rest, executor)
         if _log.isEnabledFor(logging.INFO):
             _log.info(
                 "Running %d nodes on %d workers (%s), loading and saving %s.",
                 len(plan.nodes),
-                report.workers,
+                started,
                 f"{self.workers} asked for" if self.workers else f"{usable_cpus()} CPUs usable",
                 "asynchronously" if self.is_async else "synchronously",
             )
+        return started
 
     def _workers(self, pipeline: Pipeline, executor: Executor) -> int:
         useful = self._useful(pipeline)
@@ -175,31 +161,19 @@ def refuse(
     complaints: Complaints, pipeline: Pipeline, given: Datasets | Mapping[str, Any] | None, *, is_async: bool
 ) -> None:
     """Raise what was found already, together with what else is wrong with the run: it cannot start anyway."""
-    datasets = _datasets(given)
     with complaints.collected():
-        validate_alone(pipeline, datasets, _persistent(pipeline, datasets), is_async=is_async)
+        validate_alone(Work.after(None, pipeline, _datasets(given)), is_async=is_async)
     complaints.raise_any()
 
 
-def _drive(loop: Loop, whole: Plan, persistent: frozenset[str]) -> None:
-    """Run the loop. Its plan may be the rest of the whole: then what is not in it was done before.
-
-    `persistent` are those of the whole's datasets that do not live in memory.
-    """
-    rest = loop.plan
-
-    def done() -> list[int]:
-        names = {rest.nodes[index].name for index in loop.done_nodes()}
-        return [index for name, index in whole.index.items() if name in names or name not in rest.index]
-
+def _drive(loop: Loop, work: Work) -> None:
     if isinstance(loop.catalog, ResumableCatalog):
-        loop.catalog.follow(lambda: [str(whole.nodes[index]) for index in done()])
+        nodes = work.whole.plan.nodes
+        loop.catalog.follow(lambda: [str(nodes[index]) for index in work.done(loop.done_nodes())])
     try:
         loop.run()
     except (NodeError, Interrupted) as error:
-        finished = done()
-        error.resume = resume_from(whole, finished, persistent.__contains__)
-        _suggest_resuming(len(whole.nodes) - len(finished), error.resume)
+        error.resume = work.resume(work.done(loop.done_nodes()))
         raise
 
 
@@ -210,10 +184,6 @@ def _datasets(given: Datasets | Mapping[str, Any] | None) -> Datasets:
     return (given if isinstance(given, Datasets) else Datasets(given)).with_values({})
 
 
-def _persistent(pipeline: Pipeline, datasets: Datasets) -> frozenset[str]:
-    return frozenset(filter(datasets.is_persistent, datasets.declared_among(pipeline.plan.names)))
-
-
 def _builders(names: frozenset[str], distant: frozenset[str], datasets: Datasets) -> dict[str, Callable[[], Dataset]]:
     """Return what gives a worker its datasets: the runner's own objects in its process, else new ones."""
     return {
@@ -222,44 +192,9 @@ def _builders(names: frozenset[str], distant: frozenset[str], datasets: Datasets
     }
 
 
-def _copy_modes(pipeline: Pipeline, datasets: Datasets) -> dict[str, CopyMode]:
-    declared = sorted(datasets.declared_among(pipeline.plan.names))
+def _copy_modes(plan: Plan, datasets: Datasets) -> dict[str, CopyMode]:
+    declared = sorted(datasets.declared_among(plan.names))
     return {name: mode for name in declared if (mode := datasets.copy_mode(name)) is not None}
-
-
-def _only_missing(pipeline: Pipeline, datasets: Datasets) -> Pipeline:
-    plan = pipeline.plan
-    reasons = missing_nodes(plan, datasets.is_persistent, datasets.exists)
-    for index in sorted(reasons):
-        _log.debug("Node %r runs: %s.", plan.nodes[index].name, reasons[index])
-    skipped = sorted(node.name for index, node in enumerate(plan.nodes) if index not in reasons)
-    if not reasons:
-        _log.info("Skipping all %d nodes (all persistent outputs exist).", len(skipped))
-    elif skipped:
-        _log.info("Skipping %d nodes with existing outputs: %s.", len(skipped), ", ".join(skipped))
-    return pipeline.only_nodes(*(plan.nodes[index].name for index in sorted(reasons))) if reasons else Pipeline([])
-
-
-def _go_on(pipeline: Pipeline, datasets: Datasets, found: Found) -> tuple[Pipeline, dict[str, Handle]]:
-    """Return what is left to run after an earlier run, and the values of it that this needs or that are outputs."""
-    whole = pipeline.plan
-    if strange := sorted(set(found.nodes).difference(map(str, whole.nodes))):
-        problem = (
-            f"the run to go on with did {len(strange)} nodes that this one does not have, such as {strange[0]}: "
-            f"it has to be the same pipeline, and the same selection of its nodes"
-        )
-        raise ValidationError([problem])
-    persistent = _persistent(pipeline, datasets)
-
-    def is_there(name: str) -> bool:
-        return datasets.exists(name) if name in persistent else name in found.values
-
-    names = unfinished_nodes(whole, found.nodes, is_there)
-    rest = pipeline.only_nodes(*names) if names else Pipeline([])
-    _log.info("%d of %d nodes are done already.", len(whole.nodes) - len(names), len(whole.nodes))
-    needed = [name for name in (*rest.plan.free_inputs, *whole.free_outputs) if name in whole.made]
-    made = rest.plan.made
-    return rest, {name: found.values[name] for name in needed if name in found.values and name not in made}
 
 
 def _bring(names: Sequence[str], executor: HoldingExecutor, catalog: Catalog) -> None:
@@ -269,10 +204,3 @@ def _bring(names: Sequence[str], executor: HoldingExecutor, catalog: Catalog) ->
             catalog.adopt([name], executor.fetch([catalog.handle(name)]))
         except DataLost as error:
             raise DataLost([name], error.how) from error
-
-
-def _suggest_resuming(left: int, resume: tuple[str, ...]) -> None:
-    if resume:
-        _log.info("%d nodes have not run. To go on from here: --from-nodes %r", left, ",".join(resume))
-    else:
-        _log.info("No nodes ran. Repeat the previous command to attempt a new run.")

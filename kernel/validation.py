@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kernel.complaints import Complaints
@@ -19,36 +19,24 @@ if TYPE_CHECKING:
     from kernel.pipelines import Pipeline
     from kernel.specs.catalog import Catalog
     from kernel.specs.executor import Executor
+    from kernel.work import Work
 
 __all__ = ["check_resources", "distant_names", "validate", "validate_alone"]
 
 
-def validate(
-    pipeline: Pipeline,
-    datasets: Datasets,
-    persistent: frozenset[str],
-    executor: Executor,
-    catalog: Catalog,
-    hooks: Hooks,
-    *,
-    is_async: bool,
-    found: Collection[str] = (),
-) -> None:
-    """Raise one `ValidationError` with all that is wrong; a wrong input comes before what follows from it.
-
-    `persistent` are those of the pipeline's datasets that do not live in memory, `found` the inputs that an earlier
-    run made.
-    """
+def validate(work: Work, executor: Executor, catalog: Catalog, hooks: Hooks, *, is_async: bool) -> None:
+    """Raise one `ValidationError` with all that is wrong; a wrong input comes before what follows from it."""
+    pipeline, datasets = work.rest, work.datasets
     plan = pipeline.plan
     reach = executor.capabilities.reach
-    in_memory = plan.in_memory_names(persistent)
     values = {name: datasets.value(name) for name in plan.free_inputs if datasets.has_value(name)}
     complaints = Complaints()
     with complaints.collected():
-        validate_alone(pipeline, datasets, persistent, is_async=is_async, found=found)
+        validate_alone(work, is_async=is_async)
     with complaints.collected():
-        _raise(_datasets_out_of_reach(sorted(distant_names(pipeline, persistent, executor)), datasets))
+        _raise(_datasets_out_of_reach(sorted(distant_names(work, executor)), datasets))
     with complaints.collected():
+        in_memory = plan.in_memory_names(work.persistent)
         catalog.validate_catalog(in_memory, values, reach, {name: plan.free_readers[name] for name in values})
     with complaints.collected():
         _raise(_policies(pipeline, executor))
@@ -59,18 +47,12 @@ def validate(
     _raise(complaints.problems)
 
 
-def validate_alone(
-    pipeline: Pipeline,
-    datasets: Datasets,
-    persistent: frozenset[str],
-    *,
-    is_async: bool,
-    found: Collection[str] = (),
-) -> None:
+def validate_alone(work: Work, *, is_async: bool) -> None:
     """Raise one `ValidationError` with what is wrong whatever runs the pipeline."""
+    pipeline, datasets, persistent = work.rest, work.datasets, work.persistent
     _raise(
         [
-            *_missing_inputs(pipeline, datasets, persistent.union(found)),
+            *_missing_inputs(pipeline, datasets, persistent.union(work.found)),
             *datasets.check(sorted(datasets.declared_among(pipeline.plan.names))),
             *_transcoded_in_memory(pipeline.plan.transcoded, persistent),
             *_confirms(pipeline, datasets, persistent),
@@ -141,17 +123,17 @@ def _dataset(name: str, datasets: Datasets) -> Dataset | None:
         return None
 
 
-def distant_names(pipeline: Pipeline, persistent: frozenset[str], executor: Executor) -> frozenset[str]:
+def distant_names(work: Work, executor: Executor) -> frozenset[str]:
     """List the persistent datasets that are used in other processes."""
-    if not persistent or executor.capabilities.reach == Reach.THREAD:
+    if not work.persistent or executor.capabilities.reach == Reach.THREAD:
         return frozenset()
     used = {
         name
-        for node in pipeline.plan.nodes
+        for node in work.rest.plan.nodes
         if part_of(executor, node).capabilities.reach != Reach.THREAD
         for name in (*node.inputs, *node.outputs)
     }
-    return persistent & used
+    return work.persistent & used
 
 
 def _datasets_out_of_reach(names: Sequence[str], datasets: Datasets) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kernel.datasets.credentials import hide
 from kernel.datasets.names import shown
@@ -13,46 +14,36 @@ if TYPE_CHECKING:
 
 __all__ = ["confirm", "exists", "failed", "load", "save"]
 
+Answer = TypeVar("Answer")
+
 
 def load(name: str, dataset: Dataset) -> Any:
     """Return the dataset's data. Raises `DatasetError`, its cause the dataset's own error."""
-    try:
-        return dataset.load()
-    except Exception as error:  # a dataset is foreign code and raises anything
-        failure = failed(name, "loaded", dataset.secrets, error)
-    raise failure
+    return _ask(name, "loaded", dataset, dataset.load)
 
 
 def save(name: str, dataset: Dataset, data: Any) -> None:
     """Save the data. Raises `DatasetError`, also for None, which is no data."""
     if data is None:
         raise DatasetError(f"{shown(name)}: Saving 'None' is refused: return data for it, or declare no such output")
-    try:
-        dataset.save(data)
-    except Exception as error:  # a dataset is foreign code and raises anything
-        failure = failed(name, "saved", dataset.secrets, error)
-    else:
-        return
-    raise failure
+    _ask(name, "saved", dataset, dataset.save, data)
 
 
 def exists(name: str, dataset: Dataset) -> bool:
     """Say whether there is something to load. Raises `DatasetError` when that cannot be found out."""
-    try:
-        return dataset.exists()
-    except Exception as error:  # a dataset is foreign code and raises anything
-        failure = failed(name, "looked for", dataset.secrets, error)
-    raise failure
+    return _ask(name, "looked for", dataset, dataset.exists)
 
 
 def confirm(name: str, dataset: Dataset, token: Any) -> None:
     """Confirm what `token` stands for. Raises `DatasetError`, its cause the dataset's own error."""
+    _ask(name, "confirmed", dataset, dataset.confirm, token)
+
+
+def _ask(name: str, what: str, dataset: Dataset, method: Callable[..., Answer], *given: Any) -> Answer:
     try:
-        dataset.confirm(token)
+        return method(*given)
     except Exception as error:  # a dataset is foreign code and raises anything
-        failure = failed(name, "confirmed", dataset.secrets, error)
-    else:
-        return
+        failure = failed(name, what, dataset.secrets, error)
     raise failure
 
 

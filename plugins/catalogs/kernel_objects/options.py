@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
+from kernel.amounts import bytes_of
 from kernel.errors import ConfigError
 
 __all__ = ["Keep", "parse_keep", "parse_run", "parse_size", "parse_storage"]
@@ -13,8 +14,6 @@ __all__ = ["Keep", "parse_keep", "parse_run", "parse_size", "parse_storage"]
 #: When a run's values stay although it is over.
 Keep = Literal["failure", "never", "always"]
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b?|b|)\s*", re.IGNORECASE)
-_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _PREFIX = "storage."
 
 
@@ -22,16 +21,13 @@ def parse_size(given: object) -> int | None:
     """Return bytes: of a number, "64KB" (1000 bytes each) or "64KiB"; None for None. Raises `ConfigError`."""
     if given is None:
         return None
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
-        return given
-    match = _SIZE.fullmatch(given) if isinstance(given, str) else None
-    if match is None:
+    size = bytes_of(given)
+    if size is None:
         raise ConfigError(
             f"catalog 'objects': above={given!r} is no size; "
             f'take a number of bytes, or a text such as "64KB" or "1MiB"; 0 makes objects of all values'
         )
-    unit = match[2].lower()
-    return int(float(match[1]) * (1024 if "i" in unit else 1000) ** _POWERS[unit[:1]])
+    return size
 
 
 def parse_keep(given: object) -> Keep:

@@ -6,12 +6,12 @@ import os
 import re
 from pathlib import Path
 
+from kernel.amounts import bytes_of
 from kernel.errors import ConfigError
 
 __all__ = ["allowed_memory", "default_limit", "parse_limit"]
 
-_TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(%|[kmgt]i?b?|b|)\s*", re.IGNORECASE)
-_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 _GROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -22,18 +22,16 @@ def parse_limit(given: object) -> int | None:
     """
     if given is None:
         return None
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 0:
-        return given
-    match = _TEXT.fullmatch(given) if isinstance(given, str) else None
-    if match is None:
+    share = _SHARE.fullmatch(given) if isinstance(given, str) else None
+    if share is not None:
+        return int(allowed_memory() * float(share[1]) / 100)
+    size = bytes_of(given)
+    if size is None:
         raise ConfigError(
             f"shared_memory: memory_limit={given!r} is no amount of memory; "
             f'take a number of bytes, or a text such as "2GB", "512MiB" or "50%"'
         )
-    number, unit = float(match[1]), match[2].lower()
-    if unit == "%":
-        return int(allowed_memory() * number / 100)
-    return int(number * (1024 if "i" in unit else 1000) ** _POWERS[unit[:1]])
+    return size
 
 
 def default_limit() -> int:

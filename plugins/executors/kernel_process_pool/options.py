@@ -7,15 +7,10 @@ from typing import Any
 
 from attrs import frozen
 
+from kernel.amounts import bytes_of
 from kernel.errors import ConfigError
 
 __all__ = ["Options"]
-
-_UNITS = {"": 1, "B": 1} | {
-    f"{letter}{form}": base**power
-    for power, letter in enumerate("KMGT", 1)
-    for form, base in (("", 1000), ("B", 1000), ("IB", 1024))
-}
 
 
 @frozen
@@ -55,18 +50,9 @@ def _seconds(name: str, given: Any) -> float:
 def _bytes(name: str, given: Any) -> int | None:
     if given is None:
         return None
-    size = _parsed(given) if isinstance(given, str) else given
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+    size = bytes_of(given)
+    if not size:
         raise ConfigError(
             f"the option {name} should be a number of bytes, or a size like '500MB' or '2GB', got {given!r}"
         )
     return size
-
-
-def _parsed(text: str) -> int | None:
-    number = text.strip().rstrip("BbIiKkMmGgTt").rstrip()
-    unit = text.strip()[len(number) :].strip().upper()
-    try:
-        return int(float(number) * _UNITS[unit])
-    except (ValueError, KeyError, OverflowError):
-        return None
