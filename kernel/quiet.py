@@ -17,6 +17,7 @@ from kernel.specs.tasks import MADE
 from kernel.turn import NO_VALUE, failure_of, names_of
 
 if TYPE_CHECKING:
+    from kernel.nodes.calling import DeclaredNames
     from kernel.specs.catalog import Store
     from kernel.specs.events import Row
     from kernel.specs.tasks import Program
@@ -37,25 +38,26 @@ def run_quietly(
     `tell` is called at once when the turn has failed.
     """
     declared, output, place = program.inputs[index], program.outputs[index], "load"
+    function = program.functions[program.which[index]]
     values: Sequence[Any] | None = None
     saved: list[Any] = []
-    size, held, failure = 0, None, None
+    size: int | None = 0
+    failure = None
     notes: dict[str, Any] = {}
     token = noted.set(notes)
     start = loaded = ran = clock()
     try:
-        if declared is not None:
+        if declared is None:
+            place = "run"
+            result = function()
+        else:
             values = _load(program, names_of(declared), handles, last, made)
             loaded = ran = clock()
-        place = "run"
-        outputs = _call(program, index, declared, values)
-        ran, place, values = clock(), "save", None
-        if inner and made is not None:
-            held = hold(output, outputs)
-        if held is None:
-            size = _save(program.store, names_of(output), outputs, made, saved)
-        elif made is not None:
-            made[names_of(output)[0]] = held
+            place = "run"
+            result = function(values[0]) if type(declared) is str else _call(function, declared, values)
+        outputs = (result,) if type(output) is str else unpack_outputs(program.names[index], output, result)
+        ran, place, values, result = clock(), "save", None, None  # whoever else has it keeps it from being held
+        size = _keep(program.store, output, outputs, made, inner, saved)
     except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
         if tell is not None:
             tell()
@@ -63,8 +65,8 @@ def run_quietly(
         _discard(program.store, saved)
         size = 0
     noted.reset(token)
-    handed = saved if held is None else None
-    return index, handed, start, loaded, ran, clock(), size, failure, attempt, notes or None, None
+    handed = None if size is None else saved
+    return index, handed, start, loaded, ran, clock(), size or 0, failure, attempt, notes or None, None
 
 
 def _load(program: Program, names: Sequence[str], handles: Sequence[Any], last: int, made: Any) -> list[Any]:
@@ -88,22 +90,21 @@ def _load(program: Program, names: Sequence[str], handles: Sequence[Any], last: 
     return values
 
 
-def _call(program: Program, index: int, declared: Any, values: Sequence[Any] | None) -> Sequence[Any]:
-    function = program.functions[program.which[index]]
-    if values is None:
-        result = function()
-    elif type(declared) is str:
-        result = function(values[0])
-    else:
-        args, kwargs = bind_inputs(declared, values)
-        result = function(*args, **kwargs)
-    if type(program.outputs[index]) is str:
-        return (result,)
-    return unpack_outputs(program.names[index], program.outputs[index], result)
+def _call(function: Callable[..., Any], declared: Any, values: Sequence[Any]) -> Any:
+    args, kwargs = bind_inputs(declared, values)
+    return function(*args, **kwargs)
 
 
-def _save(store: Store, names: Sequence[str], outputs: Sequence[Any], made: Made, saved: list[Any]) -> int:
-    """Save each output to `saved`; return the bytes that they take outside of their handles."""
+def _keep(
+    store: Store, output: DeclaredNames, outputs: Sequence[Any], made: Made, inner: int, saved: list[Any]
+) -> int | None:
+    """Save each output to `saved` and return the bytes that they take outside of their handles; None: it is held."""
+    names = names_of(output)
+    if inner and made is not None:
+        held = hold(output, outputs)
+        if held is not None:
+            made[names[0]] = held
+            return None
     save, size_of, size = store.save, store.size, 0
     for name, data in zip(names, outputs, strict=True):
         if data is None:

@@ -55,6 +55,7 @@ class Hooks:
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self.listeners = tuple(listeners)
+        self._in_workers: Sequence[Listener] | None = None
         if not self.listeners:
             return  # a run without listeners does not pay for a registry
         registry = register(self.listeners)
@@ -106,9 +107,10 @@ class Hooks:
 
     def worker_refs(self) -> tuple[ListenerRef, ...]:
         """Return references to the listeners with a hook that is called in workers, in their order."""
-        return tuple(
-            depart(each) for each in self.listeners if not WORKER_HOOKS.isdisjoint(hooks_of(each.plugin).values())
-        )
+        if self._in_workers is None:  # asked in each run of a warm runner
+            listeners = self.listeners
+            self._in_workers = [on for on in listeners if not WORKER_HOOKS.isdisjoint(hooks_of(on.plugin).values())]
+        return tuple(map(depart, self._in_workers))
 
     @classmethod
     def from_refs(cls, refs: Iterable[ListenerRef]) -> Hooks:

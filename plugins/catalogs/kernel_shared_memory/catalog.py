@@ -117,6 +117,9 @@ class SharedMemoryCatalog:
         Take over what a dead worker told before it died first, then call `worker_lost`.
         """
         own, blocks, memory = self._handles, self._blocks, self._memory
+        if not blocks and tuple not in set(map(type, handles := list(handles))):  # no block among them: most batches
+            own.update(zip(names, handles, strict=True))
+            return
         superseded: list[Block] = []
         for name, handle in zip(names, handles, strict=True):
             own[name] = handle

@@ -6,7 +6,6 @@ import ctypes
 import mmap
 import os
 import weakref
-from pathlib import Path
 
 __all__ = ["give_back", "is_dumpable", "is_gone", "map_memory", "map_shared", "punch", "unmap"]
 
@@ -70,9 +69,15 @@ def punch(fd: int, offset: int, size: int) -> None:
 def is_gone(pid: int) -> bool:
     """Say whether this process has ended, reaped or not."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return True
+    try:
+        stat = os.read(fd, 4096)
+    except OSError:  # it ended since
+        return True
+    finally:
+        os.close(fd)
     return stat.rpartition(b") ")[2][:1] in {b"Z", b"X"}
 
 

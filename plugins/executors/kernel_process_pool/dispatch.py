@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kernel.nodes.policy import DEFAULT_POLICY
 from kernel_remote.costs import TINY_S, Costs
-from kernel_remote.turns import FOLLOWS, packed
+from kernel_remote.turns import FOLLOWS, packed, plain
 
 if TYPE_CHECKING:
     from kernel.specs.events import Outcomes
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatch"]
 
-#: How much work of tiny nodes is sent ahead to a worker (seconds, estimated), and how many of them at most: enough to
-#: bridge the time until the next message, little enough that nothing waits long behind another.
-_AHEAD_S = 1e-3
-_MOST_AHEAD = 1024
+#: How much work of tiny nodes is sent ahead to a worker (seconds, estimated): at least enough to bridge the time until
+#: the next message; more where many wait, half of its share of them, since each message costs both sides; and little
+#: enough that nothing waits long behind another. And how many nodes at most.
+_AHEAD_S = 2e-3
+_MOST_AHEAD_S = 8e-3
+_MOST_AHEAD = 4096
 #: A node of up to this (seconds, recent mean) may be sent to a worker that has another to run: the wake-up between the
 #: two is worth saving.
 _SHORT_S = 10e-3
@@ -134,6 +136,7 @@ class Dispatch:
             self._hand_out_fresh(links)
         if not self._queue:
             return
+        half = len(self._queue) // (2 * len(links) or 1)
         candidates = sorted(links, key=lambda link: len(link.sent)) if len(links) > 1 else links
         if len(candidates) > 1 and not candidates[1].sent and self._turns:
             candidates = self._nearest_first(candidates)
@@ -141,7 +144,7 @@ class Dispatch:
             if not self._queue:
                 return
             if link.takes_more:
-                nodes = self._next(link, -(-len(self._queue) // left))
+                nodes = self._next(link, -(-len(self._queue) // left), half)
                 if nodes:
                     self._send(link, nodes)
 
@@ -162,14 +165,18 @@ class Dispatch:
                 self._send(link, [self._waiting_fresh.popleft()])
                 link.room = 0  # nothing may follow
 
-    def _next(self, link: WorkerLink, share: int) -> list[int]:
-        """Take from the queue what a worker can have now: at most `share` tiny nodes, or one other."""
+    def _next(self, link: WorkerLink, share: int, half: int) -> list[int]:
+        """Take from the queue what a worker can have now: at most `share` tiny nodes, or one other.
+
+        `half` of what a worker has to expect of those that wait is what it is given at once, if they are many.
+        """
         first, ahead = self._mean(self._peek()), len(link.sent)
         if first > TINY_S:
             # A short one may wait with a worker, so that the worker needs not wait for us: it can be recalled.
             most = 1 if first > _SHORT_S or len(self._queue) <= share else 2
             return [self._pop()] if ahead < most else []
-        wanted = min(_MOST_AHEAD, max(2, int(_AHEAD_S / (first + 1e-7))))
+        least, most = int(_AHEAD_S / (first + 1e-7)), int(_MOST_AHEAD_S / (first + 1e-7))
+        wanted = min(_MOST_AHEAD, max(2, least, min(half, most)))
         if 2 * ahead > wanted or (ahead and self._mean(link.sent[0][0]) > TINY_S):
             return []  # it has enough, or is in one that may take long: others will be free sooner
         count = min(share, wanted - ahead, _MOST_AHEAD if link.room is None else link.room)
@@ -211,11 +218,8 @@ class Dispatch:
         return sum(means[groups[turn[0]]] for turn in turns)
 
     def _send(self, link: WorkerLink, nodes: Sequence[int]) -> None:
-        take = self._turns.pop
-        if self._turns:
-            turns = [turn for node in nodes for turn in take(node, None) or ((node, (), 0, 1, 0),)]
-        else:
-            turns = [(node, (), 0, 1, 0) for node in nodes]
+        known = self._turns
+        turns = [turn for node in nodes for turn in known.pop(node, None) or plain([node])] if known else plain(nodes)
         link.submit(turns, self._timeouts.pop(nodes[0], None) if self._timeouts else None)
         if len(nodes) == 1 and turns[0][1]:
             assert self._program is not None

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 #: Results of tiny nodes are sent together, but none is held back for longer than this (seconds).
-_FLUSH_S = 1e-3
+_FLUSH_S = 2e-3
 
 
 class Server:

@@ -10,6 +10,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def cap(wanted: Mapping[str, str]) -> None:
     """Put such variables in force in this process, in libraries that it has loaded as well."""
     ours = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
-    for library in (*_loaded_objects(), *_loaded_modules()):
+    for library in _loaded(os.getpid(), len(sys.modules)):
         count = wanted.get(library.variable)
         # What a former run had allowed may be raised again; what somebody else has lowered may not.
         if count is not None and ((now := library.get()) > int(count) or str(now) == ours[library.variable]):
@@ -57,6 +58,12 @@ class _Library:
     variable: str
     get: Callable[[], int]
     set: Callable[[int], Any]
+
+
+@lru_cache(maxsize=1)
+def _loaded(_process: int, _modules: int) -> list[_Library]:
+    """Find what has threads; again only where more was imported, for what is loaded otherwise reads the variables."""
+    return [*_loaded_objects(), *_loaded_modules()]
 
 
 #: Part of the file's name, variable, and the pairs of functions that ask and set, of which a build has one.
@@ -82,12 +89,12 @@ def _loaded_objects() -> list[_Library]:
         lines = Path("/proc/self/maps").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return []
-    paths = {line.split(maxsplit=5)[5] for line in lines if ".so" in line}
+    names = {path: path.rpartition("/")[2] for line in lines if ".so" in line for path in line.split(maxsplit=5)[5:]}
     return [
         library
-        for path in sorted(paths)
+        for path, name in sorted(names.items())
         for part, variable, functions in _OBJECTS
-        if part in Path(path).name
+        if part in name
         for library in _controls(path, variable, functions)
     ]
 

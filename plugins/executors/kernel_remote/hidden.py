@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -28,14 +29,27 @@ def hidden_modules(names: Iterable[str]) -> list[ModuleType]:
 def _is_made(name: str, module: object) -> bool:
     """Say whether a module has neither a file nor anything else that it was loaded from."""
     return (
-        isinstance(module, ModuleType)
+        getattr(module, "__spec__", None) is None  # asked first: nearly all have one
+        and isinstance(module, ModuleType)
         and name == module.__name__ != "__main__"
-        and getattr(module, "__spec__", None) is None
         and getattr(module, "__file__", None) is None
     )
 
 
 def _can_be_found(root: str) -> bool:
+    return _lies_on_path(sys.modules.get(root)) or _is_found(root)
+
+
+def _lies_on_path(module: object) -> bool:
+    """Say whether a module's file is still where the path leads: quicker to see than to search."""
+    file = str(getattr(getattr(module, "__spec__", None), "origin", None) or "")
+    folder = os.path.dirname(file)  # noqa: PTH120 - as the path has it
+    if hasattr(module, "__path__"):
+        folder = os.path.dirname(folder)  # noqa: PTH120 - as above
+    return folder in sys.path and os.path.exists(file)  # noqa: PTH110 - as above
+
+
+def _is_found(root: str) -> bool:
     for finder in sys.meta_path:
         try:
             if finder.find_spec(root, None) is not None:

@@ -68,7 +68,8 @@ def obstacle(value: Any, hidden: Sequence[ModuleType] = ()) -> str | None:
 
 def check_functions(nodes: Sequence[Node]) -> list[ModuleType]:
     """Raise one `ValidationError` with all nodes that cannot be sent; return the modules that have to go by value."""
-    functions = {id(node.func): node.func for node in nodes}  # many nodes may share one
+    every = [node.func for node in nodes]
+    functions = dict(zip(map(id, every), every, strict=True))  # many nodes may share one
     hidden = hidden_modules(set(map(home, functions.values())))
     causes = {key: cause for key, func in functions.items() if (cause := obstacle(func, hidden)) is not None}
     if causes:

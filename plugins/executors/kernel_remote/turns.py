@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kernel.specs.events import Row
     from kernel.specs.tasks import Chain, Tasks
 
-__all__ = ["FOLLOWS", "INNER", "Sent", "packed", "sendable", "too_long"]
+__all__ = ["FOLLOWS", "INNER", "Sent", "packed", "plain", "sendable", "too_long"]
 
 #: What is said of a turn that is sent: it goes on with the chain of the turn before it; its output is for the next one
 #: only.
@@ -22,6 +22,11 @@ FOLLOWS, INNER = 1, 2
 
 #: A turn as the worker takes it: index, handles, last, attempt, flags.
 Sent = tuple[int, Sequence[Any], int, int, int]
+
+
+def plain(nodes: Sequence[int]) -> list[Sent]:
+    """Make what is sent of nodes of which there is nothing to say but their numbers."""
+    return list(zip(nodes, repeat(()), repeat(0), repeat(1), repeat(0)))
 
 
 def packed(tasks: Tasks) -> Iterator[tuple[int, Sequence[Sent]]]:
