@@ -20,6 +20,7 @@ from kernel.specs.events import State
 from kernel.specs.executor import Reach
 from kernel.testing import functions
 from kernel.testing.limits import eventually
+from kernel.testing.listeners import Repeats
 from kernel.testing.suite import applies_if
 
 if TYPE_CHECKING:
@@ -183,6 +184,21 @@ class EndRules:
             assert caught.value.attempts == 2 or bench.capabilities.recovers
             # What was done but not yet told of is done again by an engine that recovers by itself.
             assert bench.trace("ran") == 20 or (bench.capabilities.recovers and bench.trace("ran") > 20)
+
+    @loses_workers
+    def test_what_runs_again_after_a_loss_says_so(self, bench: Bench) -> None:
+        """Its report has which try it was; of a node that was done already, listeners hear it."""
+        repeats = Repeats()
+        nodes = [
+            node(functions.pass_on_counted, ["folder", "free"], "made", name="make"),
+            node(functions.die_once, ["folder", "one"], "died", name="die", after="make"),
+            node(functions.read_second, ["made", "died"], "seen", name="read"),
+        ]
+        values = {"free": bytes(range(256)) * 4096, "folder": str(bench.folder), "one": 1}
+        with bench.run(nodes, values, workers=1, hooks=[repeats]) as result:
+            tries = {task.node: task.attempt for task in result.report.tasks}
+        assert max(tries["make"], repeats.attempts.get("make", 0)) == bench.trace("ran")
+        assert max(tries["die"], repeats.attempts.get("die", 0)) == bench.trace("died") == 2
 
     @retries_as_told
     def test_a_node_that_must_not_run_twice_does_not(self, bench: Bench) -> None:

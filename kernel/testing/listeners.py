@@ -11,7 +11,7 @@ import kernel
 from kernel import hookimpl
 from kernel.specs.events import Report, State
 
-__all__ = ["Broken", "BrokenOnError", "CallsNoted", "Ends", "Replaces", "Reports", "WorkerTraces"]
+__all__ = ["Broken", "BrokenOnError", "CallsNoted", "Ends", "Repeats", "Replaces", "Reports", "WorkerTraces"]
 
 
 @define(eq=False)
@@ -24,6 +24,18 @@ class Ends:
     def on_task_done(self, report: Report) -> None:
         """Keep it."""
         self.ends.append((report.state, report.end))
+
+
+@define(eq=False)
+class Repeats:
+    """Keeps, by node, which tries of nodes that were done already it heard of."""
+
+    attempts: dict[str, int] = field(factory=dict[str, int])
+
+    @hookimpl
+    def on_node_repeated(self, node: kernel.Node, attempt: int) -> None:
+        """Keep it."""
+        self.attempts[node.name] = attempt
 
 
 @define(eq=False)

@@ -130,6 +130,33 @@ def test_logs_and_notes_come_back(both, caplog):
     assert told == {f"node {at} was here" for at in range(3)}
 
 
+def large_values(client):
+    """Return the bytes of the values of runs of ours that the cluster holds now."""
+
+    def look(dask_scheduler):
+        tasks = dask_scheduler.tasks.items()
+        return sum(task.nbytes or 0 for key, task in tasks if task.who_has and "/" in str(key))
+
+    return client.run_on_scheduler(look)
+
+
+def test_values_are_let_go_while_the_run_goes_on(both, asked, tmp_path):
+    nodes = [node(dask_nodes.big_and_whose, "mebibytes", f"big{at}", name=f"make{at}") for at in range(4)]
+    nodes += [node(dask_nodes.first_of, f"big{at}", f"{side}{at}") for at in range(4) for side in ("one", "other")]
+    seen = [f"{side}{at}" for at in range(4) for side in ("one", "other")]
+    nodes += [node(dask_nodes.wait_for_gate, "folder", "pid", name="wait", after=[f"make{at}" for at in range(4)])]
+    nodes += [node(functions.add, seen, "sum", name="sum")]
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, nodes, {"mebibytes": 8, "folder": str(tmp_path)}, **both)
+        try:
+            wait_until(lambda: list(tmp_path.glob("waits.*")), "one node waits")
+            wait_until(lambda: large_values(asked) < 1 << 20, "what was read is let go")
+        finally:
+            (tmp_path / "gate").touch()
+        with running.result() as result:
+            assert result["pid"]
+
+
 # ---- lost workers
 
 

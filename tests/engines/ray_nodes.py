@@ -22,6 +22,13 @@ def make_large(folder, value):
     return bytes([value]) * 2_000_000
 
 
+HUGE = 60_000_000
+
+
+def make_huge(*_before):
+    return bytes(HUGE)
+
+
 def size(value, *_before):
     return len(value)
 

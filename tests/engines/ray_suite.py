@@ -42,6 +42,7 @@ from watching import wait_until
 FOLDER = Path(os.environ["RAY_TMPDIR"])
 FLIGHTS = Path(__file__).parents[2] / "examples" / "flights"
 MEMORY = 500_000_000
+HUGE = ray_nodes.HUGE
 
 #: Older versions of Ray leave it to the collector to close their files.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -234,6 +235,19 @@ def test_large_values_do_not_pass_through_the_runner(run, tmp_path):
         assert (result["size"], result["twice"]) == (2_000_000, bytes([7]) * 4_000_000)
     assert type(Remembers.adopted["made"]) is Ref
     assert type(Remembers.adopted["twice"]) is bytes  # outputs are brought, at the end
+
+
+def test_values_are_let_go_while_the_run_goes_on(run):
+    """Half as much again as both stores hold comes and goes: had it to stay, Ray would write it to files."""
+    count = 3 * MEMORY // HUGE
+    nodes, before = [], ["free"]
+    for at in range(count):
+        nodes.append(node(ray_nodes.make_huge, before, f"huge{at}", name=f"make{at}"))
+        before = [f"{side}{at}" for side in ("one", "other")]
+        nodes += [node(ray_nodes.size, f"huge{at}", name, name=name) for name in before]
+    with run(nodes, {"free": 1}) as result:
+        assert [result[name] for name in before] == [HUGE, HUGE]
+    assert not list(FOLDER.rglob("ray_spilled_objects*/*"))
 
 
 def test_two_runs_at_once_keep_apart(run, tmp_path):

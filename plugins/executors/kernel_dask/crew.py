@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kernel_remote.engine import Loss
 
 if TYPE_CHECKING:
     from kernel_dask.clusters import Connection
+    from kernel_dask.tasks import Tasks
     from kernel_remote.engine import Inbox
 
 __all__ = ["Crew"]
@@ -27,9 +29,9 @@ class _Anything(dict[str, float]):
 class Crew:
     """What the scheduler knows of its workers, kept up to date by its own events."""
 
-    def __init__(self, connection: Connection, run: str, inbox: Inbox) -> None:
+    def __init__(self, connection: Connection, tasks: Tasks, inbox: Inbox) -> None:
         self._connection = connection
-        self._run = run
+        self._tasks = tasks
         self._inbox = inbox
         #: By address. Replaced as a whole, so that any thread may read it.
         self._workers: dict[str, Mapping[str, Any]] = {}
@@ -90,11 +92,20 @@ class Crew:
         if told["action"] == "add-worker":
             await self._look()
         elif told["action"] == "remove-worker":
-            address = told["worker"]
-            self._workers = {key: worker for key, worker in self._workers.items() if key != address}
+            address, workers = told["worker"], dict(self._workers)
+            gone = workers.pop(address, None)
+            self._workers = workers
             if not told.get("expected") and (address in self.used or self._is_ours(told)):
-                self._inbox.put(Loss([], f"the worker at {address} was lost"))
+                threads = gone["nthreads"] if gone is not None else 1
+                self._inbox.put(partial(self._lost, address, list(told.get("processing-tasks", ())), threads))
 
     def _is_ours(self, told: Mapping[str, Any]) -> bool:
         keys = (*told.get("processing-tasks", ()), *told.get("lost-computed-tasks", ()))
-        return any(isinstance(key, str) and key.endswith(self._run) for key in keys)
+        return any(isinstance(key, str) and key.endswith(self._tasks.run) for key in keys)
+
+    # -- in the runner's thread -----------------------------------------------------------------------------------
+
+    def _lost(self, address: str, keys: Collection[Any], threads: int) -> Loss:
+        """Tell of a lost worker, and of the jobs that it was running: Dask runs them again."""
+        running = self._tasks.lost(keys, threads)
+        return Loss(running, f"the worker at {address} was lost", is_repeated=bool(running))

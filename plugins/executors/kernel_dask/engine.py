@@ -51,8 +51,8 @@ class DaskEngine:
             self._workplace = import_module("kernel_dask.workplace")  # it imports distributed
         connection = self._connection
         self._boot, self._workers = boot, workers
-        self._crew = Crew(connection, boot.key, inbox)
         self._tasks = Tasks(connection.client, boot.key, self._workplace.serve)
+        self._crew = Crew(connection, self._tasks, inbox)
         self._reports = Reports(connection, self._tasks, self._crew, inbox)
         self._watch = Watch(connection, self._tasks, self._reports, self._crew, inbox)
         self._bring(connection, boot)

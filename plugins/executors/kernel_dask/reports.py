@@ -47,8 +47,8 @@ class Reports:
             client.loop.add_callback(client._run_on_scheduler, _dropping(self._topic, for_good=False))  # noqa: SLF001 - the public one is not for this thread
 
     def _answer(self, number: int, data: bytes, has_large: bool) -> News:
-        future = self._tasks.answered(number)
-        return Answer(number, data, future if has_large else None)
+        starts, future = self._tasks.starts(number), self._tasks.answered(number)
+        return Answer(number, data, future if has_large else None, starts=starts)
 
     def look_for(self, number: int) -> News | None:
         """Ask the scheduler for a report that never came; None when it has none."""

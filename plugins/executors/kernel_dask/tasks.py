@@ -22,6 +22,8 @@ class Tasks:
         #: What was to be reserved for those jobs that asked for something.
         self._resources: dict[int, Mapping[str, float]] = {}
         self._again = 0
+        #: How often a job was started in vain, of those that were.
+        self._starts: dict[int, int] = {}
 
     def submit(self, job: Job, resources: Mapping[str, float]) -> None:
         """Hand a job to Dask."""
@@ -59,10 +61,22 @@ class Tasks:
         """Say whether this is what a job waits for."""
         return number in self.under_way and self.under_way[number][1] is future
 
+    def lost(self, keys: Collection[Any], threads: int) -> list[int]:
+        """Return which jobs a lost worker was running, of the tasks that it had: the first that were submitted."""
+        had = sorted(number for number, (_, future) in self.under_way.items() if future.key in keys)
+        for number in had[:threads]:
+            self._starts[number] = self.starts(number) + 1
+        return had[:threads]
+
+    def starts(self, number: int) -> int:
+        """Say how often a job was started in vain."""
+        return self._starts.get(number, 0)
+
     def answered(self, number: int) -> Any:
         """Let go of a job; return its future, or None for one that was answered before."""
         _, future = self.under_way.pop(number, (None, None))
         self._resources.pop(number, None)
+        self._starts.pop(number, None)
         return future
 
     def cancel(self, numbers: Collection[int]) -> None:

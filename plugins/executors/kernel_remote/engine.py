@@ -61,13 +61,14 @@ class Answer:
     """What `run_job` returned: `data`, and in `held` a reference to its list of large handles (None: there are none).
 
     An engine that runs jobs again by itself may answer a job twice. `slot` is for one with more processes than slots:
-    the worker is then numbered by it.
+    the worker is then numbered by it. `starts`: how often the job was started before, where its worker cannot know.
     """
 
     number: int
     data: bytes
     held: Any = None
     slot: int | None = None
+    starts: int = 0
 
 
 @frozen

@@ -201,7 +201,10 @@ class RemoteExecutor:
             self._repeated(found, number)
             return
         handles = [tuple([brought(each, answer.held) for each in row]) for row in found.handles]
-        outcomes = evolve(found, worker=number, handles=handles)
+        tries = found.attempts
+        if answer.starts:
+            tries = {at: tries.get(at, 1) + answer.starts for at in range(len(found))}
+        outcomes = evolve(found, worker=number, handles=handles, attempts=tries)
         self._events.append(outcomes)
         assert self._waiting is not None
         self._waiting.learn(outcomes)
