@@ -123,6 +123,8 @@ class SaboteurExecutor(Saboteur):
             return edited(batch, handles=[tuple(reversed(handles)) for handles in batch.handles])
         if self.broken == "numbers workers wrongly":
             return edited(batch, worker=batch.worker + 50)
+        if self.broken == "miscounts attempts":
+            return edited(batch, attempts={at: attempt + 1 for at, attempt in batch.attempts.items()})
         if self.broken == "mixes up times":
             return edited(batch, start=batch.end, end=batch.start)
         return batch
@@ -178,6 +180,7 @@ KILL_RULES = {
     "forgets time limits": "test_a_node_that_takes_too_long_is_stopped_and_named",
     "ignores kill": "test_cancel_with_kill_interrupts_a_running_node",
     "loses log records": "test_log_records_of_a_node_reach_the_runner",
+    "miscounts attempts": "test_what_runs_again_after_a_loss_says_so",
 }
 
 
