@@ -35,11 +35,11 @@ def failure_of(error: BaseException, place: str, names: Sequence[str], values: S
 
 def names_of(declared: DeclaredNames) -> Sequence[str]:
     """List the dataset names of one side of a node, in order."""
-    if type(declared) is str:
+    if isinstance(declared, str):
         return (declared,)
     if declared is None:
         return ()
-    return tuple(declared.values()) if isinstance(declared, Mapping) else declared
+    return declared if isinstance(declared, tuple) else tuple(declared.values())
 
 
 @frozen

@@ -139,7 +139,7 @@ def _parents(
 ) -> list[tuple[int, ...]]:
     parents: list[tuple[int, ...]] = []
     for names in inputs:
-        above = tuple([made[name] for name in names if name in made])
+        above = tuple([made[name] for name in names if name in made]) if names else ()
         parents.append(above if len(above) < 2 or len(set(above)) == len(above) else tuple(dict.fromkeys(above)))  # noqa: PLR2004 - one alone is no repetition
     if any(map(_after_of, nodes)):
         at_name = {node.name: at for at, node in enumerate(nodes)}
