@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from kernel.several import part_of
+from kernel.specs.catalog import Found, ResumableCatalog
 from kernel.specs.executor import Reach
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from kernel.specs.catalog import Catalog, CopyMode, Handle, Store
     from kernel.specs.executor import Executor
 
-__all__ = ["Apart", "names_apart"]
+__all__ = ["Apart", "apart", "names_apart"]
 
 
 def names_apart(pipeline: Pipeline, executor: Executor) -> frozenset[str]:
@@ -133,3 +134,33 @@ class Apart:
         """Close both."""
         self._near.close()
         self._far.close()
+
+
+class _Resumable(Apart):
+    """Two of which the far one keeps its values for another run; the others are made again where they are needed."""
+
+    def __init__(self, far: Catalog, near: Catalog, names: frozenset[str]) -> None:
+        super().__init__(far, near, names)
+        assert isinstance(far, ResumableCatalog)
+        self._lasting = far
+        self.saves_all = far.saves_all
+
+    def found(self) -> Found | None:
+        """Return what the far one has found, but for what is kept here this time."""
+        found = self._lasting.found()
+        if found is None:
+            return None
+        return Found(found.nodes, {name: kept for name, kept in found.values.items() if name not in self._names})
+
+    def follow(self, done: Callable[[], Collection[str]]) -> None:
+        """Pass on."""
+        self._lasting.follow(done)
+
+    def resume_options(self) -> Mapping[str, str]:
+        """Pass on."""
+        return self._lasting.resume_options()
+
+
+def apart(far: Catalog, near: Catalog, names: frozenset[str]) -> Apart:
+    """Return both as one, which a run can go on with if it can with `far`."""
+    return (_Resumable if isinstance(far, ResumableCatalog) else Apart)(far, near, names)

@@ -87,7 +87,8 @@ class NodeError(KernelError):
     `node` is its name, `cause` the exception it raised (None when it could not be rebuilt in this process),
     `error_type` and `error_text` that exception's type and message, `traceback` the worker's traceback as text,
     `inputs` type and shape of each input by name, `worker` who ran it (None: unknown), `resume` the node names to
-    start from again (empty: all), `others` the errors of nodes that failed in the same run after this one, `skipped`
+    start from again (empty: all), `catalog_options` those with which another run goes on with what this one
+    has kept (empty: nothing), `others` the errors of nodes that failed in the same run after this one, `skipped`
     the nodes that were skipped, each with the failed one that it had to wait for.
     """
 
@@ -109,6 +110,7 @@ class NodeError(KernelError):
         self.worker = worker
         self.inputs: Mapping[str, str] = {}
         self.resume: tuple[str, ...] = ()
+        self.catalog_options: Mapping[str, str] = {}
         self.others: Sequence[NodeError] = ()
         self.skipped: Mapping[str, str] = {}
 
@@ -159,7 +161,7 @@ class HookError(KernelError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was stopped by a signal: `signal` is its number, `resume` the node names to start from again.
+    """The run was stopped by a signal: `signal` is its number, `resume` and `catalog_options` as in `NodeError`.
 
     A KeyboardInterrupt, so that code which handles errors does not take the user's wish for one of them.
     """
@@ -168,6 +170,7 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(signal, tuple(resume))
         self.signal = signal
         self.resume = tuple(resume)
+        self.catalog_options: Mapping[str, str] = {}
 
     def __str__(self) -> str:
         return f"interrupted by signal {self.signal}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -58,7 +58,7 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
         text = f"(its message could not be made: {type(second).__name__})"
-    return _cut(text, " ")
+    return _cut("\n".join([text, *(f"{_type_name(each)}: {_message(each)}" for each in _members(error))]), " ")
 
 
 def _text(error: BaseException) -> str:
@@ -83,7 +83,15 @@ def _one(error: BaseException) -> str:
     except Exception as second:  # source files may be gone or unreadable: the type and message still cross
         frames, notes = [f"  (no traceback: {type(second).__name__})\n"], ""
     head = "Traceback (most recent call last):\n" if frames else ""
-    return f"{head}{_cut(''.join(frames))}{_type_name(error)}: {_message(error)}\n{notes}"
+    parts = [f"  | {line}\n" for each in _members(error) for line in _one(each).splitlines()]
+    return f"{head}{_cut(''.join(frames))}{_type_name(error)}: {_message(error)}\n{notes}{''.join(parts)}"
+
+
+def _members(error: BaseException) -> Sequence[BaseException]:
+    """List what a group of exceptions consists of, as far as it is shown."""
+    found: Any = error
+    members: Sequence[BaseException] = found.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return members[:MOST_CAUSES]
 
 
 def _frames(trace: TracebackType | None) -> list[str]:

@@ -174,6 +174,8 @@ def _drive(loop: Loop, work: Work) -> None:
         loop.run()
     except (NodeError, Interrupted) as error:
         error.resume = work.resume(work.done(loop.done_nodes()))
+        if isinstance(loop.catalog, ResumableCatalog):
+            error.catalog_options = loop.catalog.resume_options()
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock  # `threading` takes a millisecond to import
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -74,6 +75,7 @@ class Runner:
         self._others: dict[str, Executor] = {}
         self._next_catalog: Catalog | None = None
         self._warm = False
+        self._busy = allocate_lock()
 
     def __enter__(self) -> Self:
         self._warm = True
@@ -115,9 +117,24 @@ class Runner:
         when a signal ended the run. Errors of nodes carry `node`, `cause` and `resume`.
         """
         _check_pipeline(pipeline)
+        if not self._busy.acquire(blocking=False):
+            raise ConfigError("this Runner is in another run: it does one at a time. Make one for each thread")
+        try:
+            return self._run(pipeline, datasets, only_missing_outputs, run_params or {}, run_id)
+        finally:
+            self._busy.release()
+
+    def _run(
+        self,
+        pipeline: Pipeline,
+        datasets: Datasets | Mapping[str, Any] | None,
+        only_missing_outputs: bool,
+        run_params: Mapping[str, Any],
+        run_id: str | None,
+    ) -> Result:
         from kernel.lifecycle import Lifecycle, refuse  # noqa: PLC0415 - what a run needs is loaded when one starts
 
-        life = Lifecycle(self._hooks(), self._rules, run_params or {}, run_id, self.workers, is_async=self.is_async)
+        life = Lifecycle(self._hooks(), self._rules, run_params, run_id, self.workers, is_async=self.is_async)
         clean = False
         try:
             complaints = Complaints()
@@ -186,11 +203,11 @@ class Runner:
         assert own is not None
         if executor is own:
             return catalog
-        from kernel.apart import Apart, names_apart  # noqa: PLC0415 - few pipelines name executors
+        from kernel.apart import apart, names_apart  # noqa: PLC0415 - few pipelines name executors
 
         names = names_apart(pipeline, executor)
         nearest = min((own, *self._others.values()), key=lambda each: each.capabilities.reach)
-        return Apart(catalog, load_catalog(nearest.default_catalog)(), names) if names else catalog
+        return apart(catalog, load_catalog(nearest.default_catalog)(), names) if names else catalog
 
 
 @contextmanager

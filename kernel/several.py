@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve
 
 from kernel.complaints import Complaints
-from kernel.specs.events import Event, Outcomes, WorkerDown
+from kernel.errors import DataLost
+from kernel.failure import capture
+from kernel.specs.events import Event, Outcomes, State
 from kernel.specs.executor import Capabilities, HoldingExecutor, Reach
-from kernel.specs.tasks import Tasks
+from kernel.specs.tasks import Chain, Tasks
 from kernel.turn import names_of
 
 if TYPE_CHECKING:
     from kernel.nodes import Node
+    from kernel.nodes.calling import DeclaredNames
     from kernel.specs.executor import Executor
     from kernel.specs.tasks import Program
 
@@ -50,6 +53,9 @@ class Several:
         self._main = _Part(executor)
         self._parts = {name: self._main, **{other: _Part(each) for other, each in others.items()}}
         self._homes: list[_Part] = []
+        self._inputs: Sequence[DeclaredNames] = ()
+        #: What is to be told that no executor tells.
+        self._news: list[Event] = []
         self._woken = False
         parts = [part.executor.capabilities for part in self._parts.values()]
         self._usual = self.capabilities = Capabilities(
@@ -78,8 +84,11 @@ class Several:
         """Make each executor ready for its nodes; return how many workers there are in all."""
         assert program.nodes is not None
         self._homes = [self._part(node) for node in program.nodes]
+        self._inputs = program.inputs
+        self._news.clear()
         total = 0
-        for part in self._parts.values():
+        # The one that reaches farthest first: its workers are those of whom the catalog hears, under their own numbers.
+        for part in sorted(self._parts.values(), key=lambda part: _reach(part.executor), reverse=True):
             part.unfinished, part.offset = 0, total
             mine = [index for index, home in enumerate(self._homes) if home is part]
             if mine:
@@ -90,14 +99,31 @@ class Several:
         """Hand each turn to the executor of its node; what another one holds is fetched for it."""
         for part in self._parts.values():
             places = [at for at, index in enumerate(tasks.index) if self._homes[index] is part]
-            if not places:
-                continue
-            index = [tasks.index[at] for at in places]
+            if places:
+                self._submit(part, tasks, places)
+
+    def _submit(self, part: _Part, tasks: Tasks, places: Sequence[int]) -> None:
+        index = [tasks.index[at] for at in places]
+        chains = {head: tasks.chains[head] for head in index if head in tasks.chains}
+        try:
             handles = None if tasks.handles is None else self._here([tasks.handles[at] for at in places], part)
-            last = None if tasks.last is None else [tasks.last[at] for at in places]
-            chains = {head: tasks.chains[head] for head in index if head in tasks.chains}
-            part.unfinished += len(index) + sum(len(chain.index) for chain in chains.values())
-            part.executor.submit(Tasks(index, handles, last, tasks.attempts, tasks.timeouts, chains))
+        except DataLost as error:
+            if len(places) > 1:
+                for at in places:
+                    self._submit(part, tasks, [at])
+            else:
+                self._fail(index[0], tasks, chains, error)
+            return
+        last = None if tasks.last is None else [tasks.last[at] for at in places]
+        part.unfinished += len(index) + sum(len(chain.index) for chain in chains.values())
+        part.executor.submit(Tasks(index, handles, last, tasks.attempts, tasks.timeouts, chains))
+
+    def _fail(self, index: int, tasks: Tasks, chains: Mapping[int, Chain], error: DataLost) -> None:
+        """Fail a node whose input is lost; what was to follow it straight on comes back."""
+        failure = capture(DataLost(names_of(self._inputs[index]), error.how), "load")
+        attempt = tasks.attempts.get(index, 1)
+        self._news.append(Outcomes.without_result(-1, [index], State.FAILED, failure=failure, attempt=attempt))
+        self._news += [Outcomes.without_result(-1, chain.index, State.CANCELLED) for chain in chains.values()]
 
     def _here(self, rows: Sequence[Sequence[Any]], reader: _Part) -> Sequence[Sequence[Any]]:
         for part in self._parts.values():
@@ -109,6 +135,9 @@ class Several:
         """Return the events of all executors, waiting for the first."""
         until = None if timeout is None else monotonic() + timeout
         while not self._woken:
+            if self._news:
+                events, self._news = self._news, []
+                return events
             busy = [part for part in self._parts.values() if part.unfinished]
             inline = [part for part in busy if part.executor.capabilities.inline]
             distant = [part for part in busy if part not in inline] or ([] if inline else [self._first_distant()])
@@ -145,10 +174,8 @@ class Several:
         for event in events:
             if isinstance(event, Outcomes):
                 part.unfinished -= len(event)
-            elif isinstance(event, WorkerDown) and event.worker < 0:
-                counted.append(event)
-                continue
-            counted.append(evolve(event, worker=event.worker + part.offset) if part.offset else event)
+            is_known = part.offset and event.worker >= 0  # of some only the end is known
+            counted.append(evolve(event, worker=event.worker + part.offset) if is_known else event)
         return counted
 
     def wake(self) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import gc
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 import time
@@ -27,6 +28,19 @@ def no_variables_of_the_users():
             patch.delenv(name)
         patch.setenv(SESSION, str(os.getpid()))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_are_heard():
+    """Ignore no signal, as what a shell starts in the background does: the commands of tests would inherit it."""
+    for name, usual in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGTERM", signal.SIG_DFL),
+        ("SIGHUP", signal.SIG_DFL),
+    ):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="module", autouse=True)

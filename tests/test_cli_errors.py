@@ -307,3 +307,56 @@ def test_characters_that_steer_a_terminal_are_escaped(text, shown):
 def test_the_command_to_resume_works_after_a_double_dash(flow):
     done = run(flow, "-p", "evaluate", "--", "flow.py")
     assert done.stderr.splitlines()[-1].endswith('kernel run -p evaluate --from-nodes "load" -- flow.py')
+
+
+ALTERNATIVES = """
+    from kernel import node, pipeline
+
+    def boom(x):
+        raise ExceptionGroup("two at once", [ValueError("the first"), KeyError("the second")])
+
+    def stop_at(x):
+        if x > 0:
+            raise ValueError("on purpose")
+        return x
+
+    pipelines = {
+        "quick": pipeline([node(len, "text", "y", name="quick")]),
+        "exact": pipeline([node(len, "text", "y", name="exact")]),
+        "group": pipeline([node(boom, "text", "z", name="boom")]),
+        "steps": pipeline([node(len, "text", "n", name="count"), node(stop_at, "n", "m", name="stop")]),
+    }
+    datasets = {"text": "abc"}
+"""
+
+
+@pytest.fixture
+def alternatives(tmp_path):
+    (tmp_path / "flow.py").write_text(dedent(ALTERNATIVES))
+    return tmp_path
+
+
+def test_pipelines_that_cannot_run_together_can_run_alone(alternatives):
+    assert run(alternatives, "flow.py", "-p", "quick").stdout.endswith("y = 3\n")
+    done = run(alternatives, "flow.py")
+    assert done.returncode == 2
+    assert done.stderr.startswith(" ERROR  the pipelines cannot run together: output 'y' is made by two nodes")
+    assert "--pipeline; there are: exact, group, quick, steps" in done.stderr
+
+
+@pytest.mark.parametrize("executor", ["sequential", "process_pool"])
+def test_of_a_group_of_errors_each_is_told(alternatives, executor):
+    done = run(alternatives, "flow.py", "-p", "group", "-x", executor)
+    assert " ExceptionGroup: two at once (2 sub-exceptions)\n | ValueError: the first\n | KeyError: " in done.stderr
+
+
+def test_where_values_stay_the_command_goes_on_with_them(alternatives):
+    words = ["flow.py", "-p", "steps", "--catalog", "objects", "--catalog-option", "url=kept"]
+    first_run = run(alternatives, *words)
+    first = first_run.stderr.splitlines()[-1]
+    (folder,) = (alternatives / "kept").iterdir()
+    assert first.endswith(f"kernel run {' '.join(words)} --catalog-option resume={folder.name}")
+    again = run(alternatives, *words, "--catalog-option", f"resume={folder.name}")
+    assert again.stderr.splitlines()[-1] == first
+    assert " count " in first_run.stdout
+    assert " count " not in again.stdout

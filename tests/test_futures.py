@@ -253,3 +253,13 @@ def test_workers_that_died_between_two_runs_cost_nothing():
         result = runner.run(flow, {"one": 1})
     assert not first & set(result.values())
     assert len(result) == 4
+
+
+def test_a_factory_that_makes_no_pool_is_refused():
+    with pytest.raises(ConfigError, match="'builtins:dict' of the executor 'futures' made a dict, which is no pool"):
+        run(
+            pipeline([node(where, "x", "y")]),
+            {"x": 1},
+            executor="futures",
+            executor_options={"factory": "builtins:dict"},
+        )

@@ -27,7 +27,7 @@ TEXTS = {".py", ".md", ".toml", ".yml", ".yaml", ".cfg", ".txt", ".html", ".svg"
 FILE_LINES = 300
 FUNCTION_LINES = 40
 #: Lines of code of the kernel without its conformance kit; docstrings, comments and blank lines are not counted.
-KERNEL_CODE_LINES = 7_000
+KERNEL_CODE_LINES = 7_100
 
 #: What a process does not pay for before a run asks for it.
 HEAVY = {

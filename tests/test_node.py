@@ -462,3 +462,17 @@ def test_a_policy_is_frozen_hashable_and_picklable():
         policy.retries = 3
     assert pickle.loads(pickle.dumps(policy)) == policy
     assert len({policy, Policy(resources={"gpu": 1}), Policy()}) == 2
+
+
+async def waits(x):
+    return x
+
+
+async def waits_often(x):
+    yield x
+
+
+@pytest.mark.parametrize("function", [waits, waits_often])
+def test_an_async_function_is_refused_for_nobody_would_await_it(function):
+    with pytest.raises(PipelineError, match=f"node {function.__name__}.*its function is async.*asyncio.run"):
+        node(function, "x", "y")

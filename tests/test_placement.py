@@ -12,7 +12,7 @@ import pytest
 import kernel
 from kernel import Datasets, Runner, node, pipeline, run
 from kernel.datasets import Dataset
-from kernel.errors import ConfigError, NodeError, ValidationError
+from kernel.errors import ConfigError, NodeError, ValidationError, WorkerLost
 
 HERE = os.getpid()
 
@@ -248,3 +248,53 @@ def test_a_lost_worker_is_survived_whoever_had_it(tmp_path, main, other):
     result = run(flow, {"start": 1, "folder": str(tmp_path)}, executor=main, workers=1)
     assert len(set(result["all"])) == 2
     assert {task.node: task.attempt for task in result.report.tasks if task.end}["fatal"] == 2
+
+
+# -- losses -----------------------------------------------------------------------------------------------------------
+
+
+def killed(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_lost_on_another_executor_is_told_of_as_on_that_one_alone():
+    told = []
+    for main, placed in (("futures", {}), ("sequential", {"executor": "futures"})):
+        flow = pipeline([node(killed, "s", "a", name="killer", **placed), node(where, "s", "b", name="here")])
+        with pytest.raises(WorkerLost) as caught:
+            run(flow, {"s": 1}, executor=main, workers=2, on_failure="continue")
+        told.append((caught.value.node, caught.value.how, caught.value.worker))
+    assert told[0] == told[1]
+    assert told[0][0] == "killer"
+
+
+def make_large(folder):
+    with (Path(folder) / "ran").open("a") as file:
+        file.write("x")
+    return bytes(200_000)
+
+
+def stop_once(folder, value):
+    if not (Path(folder) / "go").exists():
+        raise ValueError("on purpose")
+    return len(value)
+
+
+def test_a_mixed_run_goes_on_with_what_was_kept(tmp_path):
+    flow = pipeline(
+        [
+            node(make_large, "folder", "large", name="make"),
+            node(stop_once, ["folder", "large"], "size", name="stop"),
+            node(where, "folder", "pid", name="here", executor="sequential"),
+            node(both, "pid", "said", name="say", executor="sequential"),
+        ]
+    )
+    options = {"url": str(tmp_path / "kept")}
+    given = {"folder": str(tmp_path)}
+    with pytest.raises(NodeError, match="on purpose") as caught:
+        run(flow, given, executor="process_pool", workers=1, catalog="objects", catalog_options=options)
+    (tmp_path / "go").touch()
+    options |= caught.value.catalog_options
+    with run(flow, given, executor="process_pool", workers=1, catalog="objects", catalog_options=options) as result:
+        assert dict(result) == {"size": 200_000, "said": [HERE]}
+    assert (tmp_path / "ran").read_text() == "x"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kernel import Runner, hookimpl, node, pipeline
-from kernel.errors import HookError, NodeError, ValidationError
+from kernel.errors import ConfigError, HookError, NodeError, ValidationError
 
 
 def who(_: object) -> int:
@@ -73,3 +73,25 @@ def test_a_listener_that_stops_a_run_in_the_middle_does_not_harm_the_next(execut
                 runner.run(steps, {"soon": 0.0, "late": 0.3})
             with runner.run(ASKING, {"x": 0}) as result:
                 assert set(result) == ASKING.outputs()
+
+
+@pytest.mark.parametrize("executor", ["sequential", "threads", "process_pool"])
+def test_a_runner_does_one_run_at_a_time(executor):
+    flow = pipeline([node(nap, "seconds", "done")])
+    with Runner(executor, workers=1) as runner:
+
+        class Again:
+            refused = None
+
+            @hookimpl
+            def on_task_submitted(self):
+                with pytest.raises(ConfigError, match="in another run") as caught:
+                    runner.run(flow, {"seconds": 0.0})
+                self.refused = caught.value
+
+        again = Again()
+        runner._given_hooks = (again,)
+        assert runner.run(flow, {"seconds": 0.0})["done"] == 0.0
+        assert again.refused
+        runner._given_hooks = ()
+        assert runner.run(flow, {"seconds": 0.0})["done"] == 0.0

@@ -23,7 +23,7 @@ from kernel.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["exit_code", "resume_command", "tell"]
 
@@ -58,7 +58,7 @@ def tell(error: BaseException, command: Sequence[str], *, full: bool = False, se
         left_out = len(lines) - _MOST_LINES + 1
         lines = [*lines[: _MOST_LINES - 1], f" ... {left_out} more lines; --full-traceback shows all"]
     if isinstance(error, (NodeError, Interrupted)):
-        lines.append(f" resume:  {resume_command(command, error.resume)}")
+        lines.append(f" resume:  {resume_command(command, error.resume, error.catalog_options)}")
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 
@@ -169,8 +169,16 @@ def _what(error: NodeError) -> str:
     return f"{kind}: {error.error_text}".splitlines()[0] if error.error_text else kind
 
 
-def resume_command(command: Sequence[str], nodes: Sequence[str]) -> str:
-    """Rebuild the user's command so that it starts from these nodes (none: from the beginning)."""
+def resume_command(command: Sequence[str], nodes: Sequence[str], options: Mapping[str, str] | None = None) -> str:
+    """Rebuild the user's command so that it starts from these nodes (none: from the beginning).
+
+    With `options` of the catalog it goes on by itself, and has to be the same otherwise.
+    """
+    if options:
+        setting = ",".join(f"{name}={value}" for name, value in options.items())
+        return shlex.join(
+            command if any(setting in word for word in command) else _with(command, "--catalog-option", setting)
+        )
     if not nodes:
         return "No node was done. Repeat the command."
     words: list[str] = []
@@ -182,5 +190,14 @@ def resume_command(command: Sequence[str], nodes: Sequence[str]) -> str:
     names = ",".join(nodes)
     quoted = shlex.quote(names)
     option = "--from-nodes " + (f'"{names}"' if quoted == names else quoted)
-    at = words.index("--") if "--" in words else len(words)  # what comes after it are no options
+    at = _end_of_options(words)
     return " ".join(part for part in (shlex.join(words[:at]), option, shlex.join(words[at:])) if part)
+
+
+def _with(command: Sequence[str], *option: str) -> list[str]:
+    at = _end_of_options(command)
+    return [*command[:at], *option, *command[at:]]
+
+
+def _end_of_options(words: Sequence[str]) -> int:
+    return words.index("--") if "--" in words else len(words)

@@ -23,11 +23,12 @@ def chosen(project: Project, names: Sequence[str], filters: Mapping[str, Sequenc
 
     Raises ConfigError for a name that the project does not have, PipelineError where no node fits.
     """
-    names = names or [DEFAULT_PIPELINE]
+    if not names and DEFAULT_PIPELINE in project.pipelines:
+        names = [DEFAULT_PIPELINE]
     for name in names:
         if name not in project.pipelines:
             raise ConfigError(f"there is no pipeline {name!r}{_meant(name, project.pipelines)}")
-    pipeline = reduce(add, (project.pipelines[name] for name in names))
+    pipeline = reduce(add, (project.pipelines[name] for name in names)) if names else _all_together(project)
     if not filters:
         return pipeline
     try:
@@ -36,6 +37,16 @@ def chosen(project: Project, names: Sequence[str], filters: Mapping[str, Sequenc
         raise
     except ValueError as error:
         raise PipelineError(str(error)) from error
+
+
+def _all_together(project: Project) -> Pipeline:
+    """Say why the pipelines have no sum, which is what runs where none is named."""
+    try:
+        return reduce(add, project.pipelines.values())
+    except PipelineError as error:
+        known = ", ".join(sorted(project.pipelines))
+        text = f"the pipelines cannot run together: {error}. Name those to run with --pipeline; there are: {known}"
+        raise PipelineError(text) from error
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

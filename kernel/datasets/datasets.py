@@ -142,10 +142,17 @@ class Datasets:
             if name in self._objects or name not in self._declared:
                 continue
             _, versioned, wrong = self._declared.read(name)
-            problems += wrong
+            problems += wrong or self._unbuildable(name)
             if not wrong and not versioned and self._load_version(name) is not None:
                 problems.append(f"{shown(name)}: a load version is given for it, but it is not 'versioned'")
         return problems
+
+    def _unbuildable(self, name: str) -> list[str]:
+        try:
+            self[name]
+        except DatasetError as error:
+            return [str(error)]
+        return []
 
     def is_persistent(self, name: str) -> bool:
         """Say whether the name is declared and lives outside memory; True if its entry is too bad to tell."""

@@ -76,6 +76,8 @@ def callee_of(func: Callable[..., Any]) -> Callee:
 
 
 def _examine(func: Callable[..., Any]) -> Callee:
+    if inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func):
+        raise PipelineError("its function is async, and nobody would await it: wrap it in one that calls asyncio.run")
     try:
         signature = inspect.signature(func, follow_wrapped=False)
     except (TypeError, ValueError):  # a builtin without a signature: its inputs are checked when it is called

@@ -160,6 +160,10 @@ class ResumableCatalog(Protocol):
         """
         ...
 
+    def resume_options(self) -> Mapping[str, str]:
+        """Return the options of a catalog that would go on with this run, were it to end now; none if nothing stays."""
+        ...
+
 
 class DatasetHooks:
     """Hooks around the loading and saving of datasets, called in the worker for every dataset of a node."""

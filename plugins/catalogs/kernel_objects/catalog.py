@@ -217,6 +217,10 @@ class ObjectsCatalog:
         self._handles.clear()
         self._prepared.clear()
 
+    def resume_options(self) -> Mapping[str, str]:
+        """Return what names this run to another, if its values would stay."""
+        return {"resume": self._run} if self._stays else {}
+
     @property
     def _stays(self) -> bool:
         if self._keep == "failure":

@@ -43,18 +43,19 @@ class DaskEngine:
 
     def open(self, boot: Boot, inbox: Inbox, workers: int) -> int:
         """Connect unless that is done, and have every worker, also later ones, get the program."""
-        self._leave()
+        self._leave(self._connection)
         if self._connection is not None and not self._connection.serves(workers):
             self.close(cancel=False)
         if self._connection is None:
             self._connection = self._place.connect(workers)
             self._workplace = import_module("kernel_dask.workplace")  # it imports distributed
         connection = self._connection
-        self._boot, self._workers = boot, workers
+        self._workers = workers
         self._tasks = Tasks(connection.client, boot.key, self._workplace.serve)
         self._crew = Crew(connection, self._tasks, inbox)
         self._reports = Reports(connection, self._tasks, self._crew, inbox)
         self._watch = Watch(connection, self._tasks, self._reports, self._crew, inbox)
+        self._boot = boot  # from here on there is something to leave
         self._bring(connection, boot)
         return max(1, min(self._crew.threads or workers, workers))
 
@@ -69,12 +70,12 @@ class DaskEngine:
         except OSError:  # a worker that ended meanwhile; the scheduler has the program for all that come
             return
 
-    def _leave(self) -> None:
+    def _leave(self, connection: Connection | None) -> None:
         """Have the cluster forget the run before: its tasks, its program, its reports."""
         boot, self._boot = self._boot, None
         if boot is None:
             return
-        connection, tasks, reports = self._connection, self._tasks, self._reports
+        tasks, reports = self._tasks, self._reports
         assert connection is not None
         assert tasks is not None
         assert reports is not None
@@ -121,13 +122,16 @@ class DaskEngine:
         connection, tasks, boot = self._connection, self._tasks, self._boot
         if connection is None or tasks is None or boot is None:
             return []
+        tasks.recalled.update(numbers)
         try:
             started = self._drop(connection, boot, numbers)
-            taken = [number for number in numbers if number not in started]
+        except OSError:  # not all answer in time: what becomes of these jobs will be told, be it that they never start
+            return []
+        taken = [number for number in numbers if number not in started]
+        again: Collection[int] = ()
+        with suppress(OSError):  # they are let go already; what has started nevertheless comes to nothing
             tasks.cancel(taken)
             again = self._drop(connection, boot, taken)  # by a worker that came between the question and this
-        except OSError:  # nobody answers in time: whatever becomes of these jobs will be told as ever
-            return []
         return [number for number in taken if number not in again]
 
     def _drop(self, connection: Connection, boot: Boot, numbers: Collection[int]) -> set[int]:
@@ -140,10 +144,10 @@ class DaskEngine:
     def fetch(self, held: Any) -> Sequence[Any]:
         """Bring a list of large handles here."""
         try:
-            found: Sequence[Any] = held.result()
+            found: Sequence[Any] | None = held.result()
         except Exception as error:  # whatever Dask says of a task that it cannot run again
             raise DataLost([], f"{type(error).__name__}: {error}") from error
-        return found
+        return found or ()  # it was made again, and nothing came of it
 
     def capacity(self) -> Mapping[str, float]:
         """Say what the biggest worker offers; where none is there yet, anything."""
@@ -152,11 +156,13 @@ class DaskEngine:
 
     def close(self, *, cancel: bool) -> None:
         """Leave a cluster as it was found; end one that was made here, with `cancel` at once."""
-        if not (cancel and self._place.is_ours):  # what is about to be killed need not forget anything
-            self._leave()
-        elif self._watch is not None:
-            self._watch.close()
-        self._boot = None
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close(cancel=cancel)
+        try:
+            if not (cancel and self._place.is_ours):  # what is about to be killed need not forget anything
+                self._leave(connection)
+            elif self._watch is not None:
+                self._watch.close()
+        finally:
+            self._boot = None
+            if connection is not None:
+                connection.close(cancel=cancel)

@@ -21,6 +21,8 @@ class Tasks:
         self.under_way: dict[int, tuple[Job, Any]] = {}
         #: What was to be reserved for those jobs that asked for something.
         self._resources: dict[int, Mapping[str, float]] = {}
+        #: Jobs that workers were asked not to start.
+        self.recalled: set[int] = set()
         self._again = 0
         #: How often a job was started in vain, of those that were.
         self._starts: dict[int, int] = {}

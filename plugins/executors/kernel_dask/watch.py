@@ -9,8 +9,8 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from kernel.errors import KernelError
-from kernel_remote.engine import Broken, DataGone, Loss
+from kernel.errors import DataLost, KernelError
+from kernel_remote.engine import Broken, DataGone, Loss, Unstarted
 
 if TYPE_CHECKING:
     from kernel_dask.clusters import Connection
@@ -90,6 +90,8 @@ class Watch:
                 return None
             self._ended.pop(number)
             news = self._reports.look_for(number)
+            if news is None and number in self._tasks.recalled:
+                return self._given_up(number, Unstarted(number))
             return news or self._given_up(number, Broken(number, KernelError("its report was lost on the way")))
         if waited < _TOGETHER_S:
             return None
@@ -100,6 +102,8 @@ class Watch:
         if future.status != "error":
             return self._cancelled(number, future)
         error = future.exception()
+        if isinstance(error, DataLost):
+            return self._given_up(number, DataGone(number, error.how))
         if type(error).__name__ != "KilledWorker":
             return self._given_up(number, Broken(number, error))
         if error.task != future.key:

@@ -30,7 +30,13 @@ def find_factory(factory: str | Callable[..., Pool], options: Mapping[str, Any])
     _check(make, str(name), {**given, "max_workers": 1} if sizes else given)
 
     def pool(workers: int) -> Pool:
-        return make(**given, max_workers=workers) if sizes else make(**given)
+        made = make(**given, max_workers=workers) if sizes else make(**given)
+        if not callable(getattr(made, "submit", None)) or not callable(getattr(made, "shutdown", None)):
+            kind = type(made).__name__
+            raise ConfigError(
+                f"the factory {name!r} of the executor 'futures' made a {kind}, which is no pool of futures"
+            )
+        return made
 
     return pool
 

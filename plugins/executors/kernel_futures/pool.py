@@ -7,6 +7,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Future
 from concurrent.futures import Executor as Pool
 from functools import partial
 from queue import SimpleQueue
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from kernel_remote.booth import MISSING, run_job
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["PoolEngine"]
 
 _Returned = tuple[bytes, Sequence[Any]]
+
+#: What a pool says to a job when it is broken, or breaks while it takes it: its pipes are closed under its hands.
+_BREAKING = (BrokenExecutor, OSError)
 
 
 class PoolEngine:
@@ -36,7 +40,8 @@ class PoolEngine:
         #: How many jobs are still to bring the program along unasked: as many as there are workers.
         self._parcels = 0
         self._inbox: Inbox = SimpleQueue()
-        self._jobs: dict[Future[_Returned], Job] = {}
+        #: Each with the pool that has it: what becomes of a pool that was replaced is no matter of the next one's jobs.
+        self._jobs: dict[Future[_Returned], tuple[Job, Pool]] = {}
 
     def open(self, boot: Boot, inbox: Inbox, workers: int) -> int:
         """Make the pool, unless there is one of that size."""
@@ -60,19 +65,29 @@ class PoolEngine:
 
     def _submit(self, job: Job, *, with_program: bool) -> None:
         try:
-            try:
-                future = self._started(job, with_program)
-            except BrokenExecutor:  # its workers died while they had nothing to do, which is no node's fault
-                self._drop_pool()
-                future = self._started(job, with_program)
+            future = self._taken(job, with_program)
         except BrokenExecutor as error:
-            self._drop_pool()
             self._inbox.put(Loss([job.number], _first_line(error)))
         except Exception as error:  # whatever a foreign pool says when it cannot take a job
             self._inbox.put(Broken(job.number, error))
         else:
-            self._jobs[future] = job
+            assert self._pool is not None
+            self._jobs[future] = (job, self._pool)
             future.add_done_callback(self._done)
+
+    def _taken(self, job: Job, with_program: bool) -> Future[_Returned]:
+        """Have the pool take a job, or a new one if that is broken: the job had no part in it.
+
+        What makes the processes of the standard library's pools may end with one that breaks, and takes a moment to be
+        there again.
+        """
+        for pause in (0.0, 0.05, 0.2):
+            try:
+                return self._started(job, with_program)
+            except _BREAKING:
+                self._drop_pool()
+                sleep(pause)
+        return self._started(job, with_program)
 
     def _started(self, job: Job, with_program: bool) -> Future[_Returned]:
         assert self._boot is not None
@@ -87,16 +102,18 @@ class PoolEngine:
         self._inbox.put(partial(self._settled, future))
 
     def _settled(self, future: Future[_Returned]) -> News | None:
-        job = self._jobs.pop(future, None)
+        job, pool = self._jobs.pop(future, (None, None))
         if job is None:
             return None  # taken back, lost with others, or of a run that is over
         try:
             data, large = future.result()
         except BrokenExecutor as error:
-            lost = [job, *self._jobs.values()]
-            self._jobs.clear()
-            self._drop_pool()
-            return Loss([each.number for each in lost], _first_line(error))
+            others = {each: other for each, (other, its) in self._jobs.items() if its is pool}
+            for each in others:
+                del self._jobs[each]
+            if self._pool is pool:
+                self._drop_pool()
+            return Loss([job.number, *(other.number for other in others.values())], _first_line(error))
         except CancelledError as error:
             return Loss([job.number], _first_line(error) or "a pool that cancelled it")
         except BaseException as error:  # the pool's own trouble: what nodes raise comes as an answer
@@ -109,7 +126,7 @@ class PoolEngine:
     def recall(self, numbers: Collection[int], *, kill: bool) -> Collection[int]:
         """Take back what the pool has not begun to run."""
         recalled = [
-            (future, job) for future, job in list(self._jobs.items()) if job.number in numbers and future.cancel()
+            (future, job) for future, (job, _) in list(self._jobs.items()) if job.number in numbers and future.cancel()
         ]
         for future, _ in recalled:
             self._jobs.pop(future, None)

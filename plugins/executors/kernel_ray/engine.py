@@ -189,10 +189,10 @@ class RayEngine:
     def fetch(self, held: Any) -> Sequence[Any]:
         """Bring large handles here; raises `DataLost` when Ray cannot make them again."""
         try:
-            kept: Kept = ray.get(held)
+            kept: Kept | None = ray.get(held)
         except exceptions.RayError as error:
             raise DataLost((), gone(error) or str(error).partition("\n")[0]) from error
-        return kept.own()
+        return kept.own() if kept is not None else ()  # it was made again, and nothing came of it
 
     def close(self, *, cancel: bool) -> None:
         """Give the connection back if it was made here, and end what still runs."""

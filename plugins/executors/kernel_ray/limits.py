@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from uuid import uuid4
 
@@ -64,14 +65,16 @@ class Limits:
         while True:
             with self._changed:
                 if not self._jobs:
+                    with suppress(Exception):  # they are small, and their cluster may be gone
+                        drop_marks(self.prefix)  # before anybody can be watched anew
                     self._thread = None
-                    break
+                    return
                 for number in [number for number, job in self._jobs.items() if job.due <= monotonic()]:
                     del self._jobs[number]
                     self._overdue(number)
                 self._changed.wait(_POLL_S)
-            self._hear()
-        drop_marks(self.prefix)
+            with suppress(Exception):  # the cluster's head may be away for a moment: it is asked again
+                self._hear()
 
     def _hear(self) -> None:
         said = marks(self.prefix)

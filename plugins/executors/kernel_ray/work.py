@@ -31,10 +31,10 @@ def work(parcel: Sequence[Any], job: bytes, *held: Any) -> tuple[Returned, Kept 
     data, large = run_job(key, None, turns, *held)
     if data == MISSING:
         data, large = run_job(key, ray.get(parcel[0]), turns, *held)
-    again = [each for kept in held for each in kept.again]
+    again = [each for kept in held if kept is not None for each in kept.again]
     mine = [(number, before, data)] if before else []
     report = (data, before, again) if before or again else data
-    return report, Kept(large, again + mine) if large else None
+    return report, Kept(large, again + mine) if large or before else None
 
 
 def _repeated(turns: bytes, before: int) -> bytes:

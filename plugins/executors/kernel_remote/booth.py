@@ -7,21 +7,23 @@ import pickle
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 
+from kernel.errors import DataLost
 from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
 from kernel.worker import Worker
 from kernel_remote.engine import Away
-from kernel_remote.surroundings import send_records, set_warning_filters
+from kernel_remote.surroundings import move_in
 from kernel_remote.turns import INNER, Sent, sendable
 
 if TYPE_CHECKING:
     from kernel.specs.tasks import Program
 
-__all__ = ["INLINE", "MISSING", "Packed", "Report", "forget", "pack_parcel", "run_job"]
+__all__ = ["INLINE", "MISSING", "Packed", "Report", "forget", "nth", "pack_parcel", "run_job"]
 
 #: A handle up to this size (bytes) travels in the report itself; a larger one beside it, where an engine can keep it.
 INLINE = 1 << 14
@@ -63,6 +65,13 @@ def run_job(key: str, parcel: bytes | None, turns: bytes, *held: Sequence[Any]) 
             booth.jobs -= 1
 
 
+def nth(large: Sequence[Any] | None, at: int) -> Any:
+    """Return one of the large handles that a job left. Raises `DataLost` where it did not when it was run again."""
+    if large is None or at >= len(large):
+        raise DataLost((), "the node that made it was run again after a loss, and failed")
+    return large[at]
+
+
 def forget(key: str) -> None:
     """Let go of a program whose run is over; listeners hear that the worker stops."""
     with _lock:
@@ -94,7 +103,8 @@ class _Booth:
 
     def __init__(self, parcel: bytes) -> None:
         self.jobs = 0
-        self._records: list[dict[str, Any]] = []
+        self._records: deque[dict[str, Any]] = deque()
+        self._move_out: Callable[[], None] | None = None
         self._worker: Worker | None = None
         self._failure: Any = None
         try:
@@ -109,8 +119,7 @@ class _Booth:
             sys.path.extend(folder for folder in path if folder not in sys.path)
         program: Program = pickle.loads(data)
         if is_elsewhere:
-            send_records(program.log_level, self._records.append)
-            set_warning_filters(program.warning_filters)
+            self._move_out = move_in(program.log_level, self._records.append, program.warning_filters)
         program.store.open(os.getpid())
         worker = Worker(program, os.getpid())
         worker.start()
@@ -123,6 +132,9 @@ class _Booth:
         if worker is not None:
             worker.stop()
             worker.program.store.close()
+        move_out, self._move_out = self._move_out, None
+        if move_out is not None:
+            move_out()
 
     def run(self, stretches: Sequence[Packed], held: Sequence[Sequence[Any]]) -> tuple[bytes, Sequence[Any]]:
         """Run turns up to the first that fails; return the report and the large handles."""
@@ -132,7 +144,7 @@ class _Booth:
         found: Any = self._failure
         if found is None:
             found = Outcomes.of_rows(0, [_lightened(row, large) for row in self._rows(stretches, held)])
-        records, self._records[:] = list(self._records), []
+        records = [self._records.popleft() for _ in range(len(self._records))]  # more may come from other threads
         return pickle.dumps((who, pid, found, records), 5), large
 
     def _rows(self, stretches: Sequence[Packed], held: Sequence[Sequence[Any]]) -> list[Row]:
@@ -140,7 +152,7 @@ class _Booth:
         assert worker is not None
 
         def here(handle: Any) -> Any:
-            return held[handle.place][handle.at] if type(handle) is Away else handle
+            return nth(held[handle.place], handle.at) if type(handle) is Away else handle
 
         rows: list[Row] = []
         for turns, before in stretches:

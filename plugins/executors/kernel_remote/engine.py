@@ -8,7 +8,21 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-__all__ = ["Answer", "Away", "Boot", "Broken", "DataGone", "Engine", "Inbox", "Job", "Loss", "News", "Ref", "TimedOut"]
+__all__ = [
+    "Answer",
+    "Away",
+    "Boot",
+    "Broken",
+    "DataGone",
+    "Engine",
+    "Inbox",
+    "Job",
+    "Loss",
+    "News",
+    "Ref",
+    "TimedOut",
+    "Unstarted",
+]
 
 
 @frozen
@@ -24,10 +38,14 @@ class Boot:
 
 @frozen(eq=False)
 class Ref:
-    """A handle that the engine holds: `held` is what came with an answer, `at` the place among its large handles."""
+    """A handle that an engine holds: `held` is what came with an answer, `at` the place among its large handles.
+
+    `owner` is the session of the executor that alone can fetch it.
+    """
 
     held: Any
     at: int
+    owner: str
 
 
 @frozen
@@ -95,6 +113,13 @@ class DataGone:
 
 
 @frozen
+class Unstarted:
+    """A job that was to be taken back, and has been after all: it never started, and never will."""
+
+    number: int
+
+
+@frozen
 class TimedOut:
     """A job was ended by the engine: its turn took longer than its limit (seconds)."""
 
@@ -110,7 +135,7 @@ class Broken:
     error: BaseException
 
 
-News = Answer | Loss | DataGone | TimedOut | Broken
+News = Answer | Loss | DataGone | Unstarted | TimedOut | Broken
 #: Where an engine puts its news, from any thread, or what makes them, which is called in the runner's. None makes
 #: `wait` return.
 Inbox = SimpleQueue[News | Callable[[], News | None] | None]

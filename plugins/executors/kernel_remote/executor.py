@@ -14,8 +14,8 @@ from kernel.errors import DataLost, KernelError
 from kernel.failure import capture, rebuild
 from kernel.specs.events import Event, Failure, Log, Outcomes, Repeated, State, WorkerDown, WorkerUp
 from kernel.turn import names_of
-from kernel_remote.booth import pack_parcel
-from kernel_remote.engine import Answer, Boot, DataGone, Job, Loss, Ref, TimedOut
+from kernel_remote.booth import nth, pack_parcel
+from kernel_remote.engine import Answer, Boot, DataGone, Job, Loss, Ref, TimedOut, Unstarted
 from kernel_remote.hidden import hidden_modules
 from kernel_remote.jobs import Sending, brought, pack
 from kernel_remote.travel import check_functions, dumps
@@ -117,12 +117,17 @@ class RemoteExecutor:
         return self._engine.capacity()
 
     def fetch(self, handles: Sequence[Any]) -> Sequence[Any]:
-        """Bring handles here that the engine holds; raises `DataLost` when one is gone."""
+        """Bring handles here that the engine holds, and leave all others; raises `DataLost` when one is gone."""
         lists: dict[int, Sequence[Any]] = {}
+        brought: list[Any] = []
         for handle in handles:
-            if type(handle) is Ref and id(handle.held) not in lists:
+            if type(handle) is not Ref or handle.owner != self._session:
+                brought.append(handle)
+                continue
+            if id(handle.held) not in lists:
                 lists[id(handle.held)] = self._engine.fetch(handle.held)
-        return [lists[id(each.held)][each.at] if type(each) is Ref else each for each in handles]
+            brought.append(nth(lists[id(handle.held)], handle.at))
+        return brought
 
     def shutdown(self, *, cancel: bool = False) -> None:
         """Let go of the workers; with `cancel`, at once."""
@@ -134,6 +139,8 @@ class RemoteExecutor:
         """Give the engine as many jobs as it shall have now."""
         waiting, engine = self._waiting, self._engine
         if waiting is None or not len(waiting):
+            return
+        if not engine.blames and any(sent.is_suspect for sent in self._sent.values()):
             return
         if not engine.blames and (repeated := waiting.take_repeated()) is not None:
             if self._sent:  # a turn that may have cost a worker runs while nothing else does, then its guilt is plain
@@ -183,6 +190,9 @@ class RemoteExecutor:
         elif isinstance(news, DataGone):
             error = DataLost(self._inputs_of(news.number), news.how)
             self._failed(news.number, capture(error, "load"))
+        elif isinstance(news, Unstarted):
+            sent = self._sent.pop(news.number, None)
+            self._give_back(sent.nodes() if sent is not None else ())
         elif isinstance(news, TimedOut):
             self._failed(news.number, too_long(news.limit))
         else:
@@ -200,7 +210,7 @@ class RemoteExecutor:
         if sent is None:  # its results were lost with a worker, and the engine made them again
             self._repeated(found, number)
             return
-        handles = [tuple([brought(each, answer.held) for each in row]) for row in found.handles]
+        handles = [tuple([brought(each, answer.held, self._session) for each in row]) for row in found.handles]
         tries = found.attempts
         if answer.starts:
             tries = {at: tries.get(at, 1) + answer.starts for at in range(len(found))}

@@ -23,6 +23,11 @@ class Sending:
         self.turns: list[Sent] = [turn for stretch in stretches for turn in stretch.turns]
         self.rest = rest
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether one of its turns was lost before."""
+        return any(turn[3] > 1 for turn in self.turns)
+
     def nodes(self) -> list[int]:
         """List its nodes, those that wait for it included."""
         rest = self.rest.turns if self.rest is not None else ()
@@ -52,6 +57,6 @@ def pack(stretches: Sequence[Stretch]) -> tuple[bytes, Sequence[Any]]:
     return pickle.dumps(packed, 5), held
 
 
-def brought(handle: Any, held: Any) -> Any:
-    """Return a handle of an answer as the runner keeps it."""
-    return Ref(held, handle.at) if type(handle) is Away else handle
+def brought(handle: Any, held: Any, owner: str) -> Any:
+    """Return a handle of an answer as the runner keeps it; `owner` is the session of the executor that was answered."""
+    return Ref(held, handle.at, owner) if type(handle) is Away else handle

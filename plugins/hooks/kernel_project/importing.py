@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import reduce
 from operator import add
 from typing import Any, cast
 
-from kernel.errors import ConfigError, KernelError
+from kernel.errors import ConfigError, KernelError, PipelineError
 from kernel.hooks import Listener
 from kernel.pipelines import Pipeline
 from kernel.project import DEFAULT_PIPELINE
@@ -65,7 +66,7 @@ def named_listener(target: str, where: str) -> Listener:
 def as_pipelines(value: Any, where: str) -> dict[str, Pipeline]:
     """Turn a pipeline, a mapping of them, or a function of either, into a mapping with `__default__`.
 
-    Where a mapping has no `__default__`, it is the sum of all.
+    Where a mapping has no `__default__`, it is the sum of all, if they can run together.
     """
     made = _called(value, where)
     kind = type(made).__name__
@@ -82,7 +83,8 @@ def as_pipelines(value: Any, where: str) -> dict[str, Pipeline]:
     if not pipelines:
         raise ConfigError(f"{where}: there are no pipelines in it")
     if DEFAULT_PIPELINE not in pipelines:
-        pipelines[DEFAULT_PIPELINE] = reduce(add, pipelines.values())
+        with suppress(PipelineError):  # they may be alternatives: who asks for the sum is told why there is none
+            pipelines[DEFAULT_PIPELINE] = reduce(add, pipelines.values())
     return pipelines
 
 
