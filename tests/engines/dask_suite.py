@@ -362,6 +362,7 @@ def test_ctrl_c_ends_the_run_and_the_cluster_at_once(tmp_path):
         "run(pipeline(nodes), {'folder': sys.argv[1]}, executor='dask', workers=1, grace_s=0.5)\n"
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    shared = set(Path("/dev/shm").iterdir())
     with (tmp_path / "told").open("wb") as told:
         process = subprocess.Popen([sys.executable, script, tmp_path], stderr=told, env=environment)
     try:
@@ -375,6 +376,7 @@ def test_ctrl_c_ends_the_run_and_the_cluster_at_once(tmp_path):
     assert "Interrupted" in (tmp_path / "told").read_text()
     wait_until(lambda: not any(map(is_alive, made)), "its processes end")
     assert not list(tmp_path.glob("kernel-dask-*"))
+    assert not [path for path in set(Path("/dev/shm").iterdir()) - shared if path.name.startswith("sem.mp-")]
 
 
 # ---- the example

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from kernel.errors import KernelError
@@ -69,12 +70,24 @@ class OwnCluster:
         if not cancel:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_PATIENCE_S)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # whoever is left of them
+        _kill_session(process.pid)
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _kill_session(leader: int) -> None:
+    """Kill whoever is left of them, but for Python's resource tracker: that one removes their semaphores, and ends."""
+    found = list(Path("/proc").glob("[0-9]*/stat"))
+    if not found:  # no such list here
+        with suppress(ProcessLookupError):
+            os.killpg(leader, signal.SIGKILL)
+    for stat in found:
+        with suppress(OSError):  # it ended meanwhile
+            session = int(stat.read_bytes().rpartition(b") ")[2].split()[3])
+            if session == leader and b"resource_tracker" not in (stat.parent / "cmdline").read_bytes():
+                os.kill(int(stat.parent.name), signal.SIGKILL)
 
 
 def keep() -> None:
