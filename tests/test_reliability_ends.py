@@ -177,6 +177,7 @@ def test_a_signal_ends_the_run_after_its_grace_time_with_its_code_and_nothing_is
 )
 def test_a_second_signal_ends_a_run_of_stubborn_nodes_at_once(start, name, to):
     run = start("-p", "stubborn", "--grace", "600")
+    wait_until(lambda: len(run.beats()) == len(run.pid_files()), "both nodes to be at work")
     send(run, name, to)
     beats = run.beats()
     wait_until(lambda: all(now > then + 2 for now, then in zip(run.beats(), beats, strict=True)), "nodes to go on")
