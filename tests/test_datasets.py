@@ -266,6 +266,12 @@ def test_a_constructor_that_shows_its_secret_is_not_quoted():
     assert "hunter2" not in whole(caught.value)
 
 
+def test_what_cannot_be_built_is_found_when_it_is_checked_be_it_only_saved():
+    (problem,) = entry_with_secret(filepath="refused").check(["a"])
+    assert problem.startswith("a: cannot be built as Remembered: ValueError")
+    assert "hunter2" not in problem
+
+
 def test_a_wrong_option_beside_credentials_is_told_without_them():
     problems = entry_with_secret(user="me").check(["a"])
     assert problems == ["a: a Remembered does not take its options: got an unexpected keyword argument 'user'"]
