@@ -20,6 +20,8 @@ __all__ = ["capture", "rebuild"]
 #: of long causes would otherwise take minutes to format and pages to read. Of the frames the first are the way into the
 #: user's code and the last are where it failed; an endless recursion lies between.
 MOST_CAUSES = 8
+#: How deep groups of exceptions in groups are shown.
+MOST_DEPTH = 2
 FIRST_FRAMES, LAST_FRAMES = 10, 30
 MOST_CHARACTERS = 8_000
 #: A pickled exception above this many bytes stays behind; its text crosses all the same.
@@ -54,11 +56,17 @@ def _type_name(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
+    """Return what an error says; of a group also what each of its members says."""
+    lines = [_said(error), *(f"{_type_name(each)}: {_said(each)}" for each in _members(error))]
+    return _cut("\n".join(lines), " ")
+
+
+def _said(error: BaseException) -> str:
     try:
         text = str(error)
     except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
         text = f"(its message could not be made: {type(second).__name__})"
-    return _cut("\n".join([text, *(f"{_type_name(each)}: {_message(each)}" for each in _members(error))]), " ")
+    return _cut(text, " ")
 
 
 def _text(error: BaseException) -> str:
@@ -76,15 +84,16 @@ def _text(error: BaseException) -> str:
     return "\nwhich led to:\n\n".join(reversed(parts))
 
 
-def _one(error: BaseException) -> str:
+def _one(error: BaseException, depth: int = MOST_DEPTH) -> str:
     try:
         frames = _frames(_user_frames(error.__traceback__))
         notes = "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
     except Exception as second:  # source files may be gone or unreadable: the type and message still cross
         frames, notes = [f"  (no traceback: {type(second).__name__})\n"], ""
     head = "Traceback (most recent call last):\n" if frames else ""
-    parts = [f"  | {line}\n" for each in _members(error) for line in _one(each).splitlines()]
-    return f"{head}{_cut(''.join(frames))}{_type_name(error)}: {_message(error)}\n{notes}{''.join(parts)}"
+    members = _members(error) if depth else ()
+    parts = [f"  | {line}\n" for each in members for line in _one(each, depth - 1).splitlines()]
+    return f"{head}{_cut(''.join(frames))}{_type_name(error)}: {_said(error)}\n{notes}{_cut(''.join(parts))}"
 
 
 def _members(error: BaseException) -> Sequence[BaseException]:

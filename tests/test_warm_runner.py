@@ -77,7 +77,7 @@ def test_a_listener_that_stops_a_run_in_the_middle_does_not_harm_the_next(execut
 
 @pytest.mark.parametrize("executor", ["sequential", "threads", "process_pool"])
 def test_a_runner_does_one_run_at_a_time(executor):
-    flow = pipeline([node(nap, "seconds", "done")])
+    flow = pipeline([node(len, "text", "size")])
     with Runner(executor, workers=1) as runner:
 
         class Again:
@@ -86,12 +86,12 @@ def test_a_runner_does_one_run_at_a_time(executor):
             @hookimpl
             def on_task_submitted(self):
                 with pytest.raises(ConfigError, match="in another run") as caught:
-                    runner.run(flow, {"seconds": 0.0})
+                    runner.run(flow, {"text": "abc"})
                 self.refused = caught.value
 
         again = Again()
         runner._given_hooks = (again,)
-        assert runner.run(flow, {"seconds": 0.0})["done"] == 0.0
+        assert runner.run(flow, {"text": "abc"})["size"] == 3
         assert again.refused
         runner._given_hooks = ()
-        assert runner.run(flow, {"seconds": 0.0})["done"] == 0.0
+        assert runner.run(flow, {"text": "abc"})["size"] == 3

@@ -176,9 +176,10 @@ def resume_command(command: Sequence[str], nodes: Sequence[str], options: Mappin
     """
     if options:
         setting = ",".join(f"{name}={value}" for name, value in options.items())
-        return shlex.join(
-            command if any(setting in word for word in command) else _with(command, "--catalog-option", setting)
-        )
+        if not any(setting in word for word in command):
+            at = _end_of_options(command)
+            command = [*command[:at], "--catalog-option", setting, *command[at:]]
+        return shlex.join(command)
     if not nodes:
         return "No node was done. Repeat the command."
     words: list[str] = []
@@ -192,11 +193,6 @@ def resume_command(command: Sequence[str], nodes: Sequence[str], options: Mappin
     option = "--from-nodes " + (f'"{names}"' if quoted == names else quoted)
     at = _end_of_options(words)
     return " ".join(part for part in (shlex.join(words[:at]), option, shlex.join(words[at:])) if part)
-
-
-def _with(command: Sequence[str], *option: str) -> list[str]:
-    at = _end_of_options(command)
-    return [*command[:at], *option, *command[at:]]
 
 
 def _end_of_options(words: Sequence[str]) -> int:

@@ -148,10 +148,12 @@ class Datasets:
         return problems
 
     def _unbuildable(self, name: str) -> list[str]:
-        try:
-            self[name]
-        except DatasetError as error:
-            return [str(error)]
+        if name not in self._declared.sound:
+            try:
+                self[name]
+            except DatasetError as error:
+                return [str(error)]
+            self._declared.sound.add(name)
         return []
 
     def is_persistent(self, name: str) -> bool:

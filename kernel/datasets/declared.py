@@ -46,6 +46,8 @@ class Declared:
         self._credentials = credentials
         self._folder = folder
         self._read: dict[str, tuple[Recipe | None, bool, list[str]]] = {}
+        #: The names of which one was built already: runs of the same entries need not try again.
+        self.sound: set[str] = set()
         self._among: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
 
     def __contains__(self, name: str) -> bool:

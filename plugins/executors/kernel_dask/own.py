@@ -83,6 +83,8 @@ def _kill_session(leader: int) -> None:
     if not found:  # no such list here
         with suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(leader, signal.SIGKILL)  # first: it is who starts the others, and starts those again that end
     for stat in found:
         with suppress(OSError):  # it ended meanwhile
             session = int(stat.read_bytes().rpartition(b") ")[2].split()[3])
