@@ -129,3 +129,13 @@ def test_a_node_error_itself_pickles():
     got = crossed(raised(ValueError("text")))
     again = pickle.loads(pickle.dumps(got))
     assert (again.node, str(again), again.traceback) == (got.node, str(got), got.traceback)
+
+
+def test_groups_in_groups_are_shown_to_a_bounded_depth():
+    error: Exception = ValueError("inmost")
+    for at in range(400):
+        error = ExceptionGroup(f"group {at}", [error] * 3)
+    failure = capture(error, "run")
+    assert failure.message.count("group 398") == 3
+    assert failure.traceback.count("group 397") == 9
+    assert "inmost" not in failure.traceback
