@@ -73,6 +73,17 @@ def test_equal_values_share_an_object_until_both_are_released(opened, tmp_path):
     wait_until(lambda: not objects(tmp_path), "the last object to go")
 
 
+def test_equal_values_that_go_while_one_is_looked_for_are_passed_over(opened, tmp_path):
+    opened.keep("v", BIG)
+    (kept,) = objects(tmp_path)
+    late = opened.store.save("w", BIG.copy())
+    opened.catalog.adopt(["w"], [late])
+    wait_until(lambda: len(objects(tmp_path)) == 1, "the second object to go")
+    for at in range(30):  # listed, and not there when they are read, as others that go at this moment
+        kept.with_name(f"{kept.name}{at}").symlink_to("nowhere")
+    assert np.array_equal(opened.store.load("w", late), BIG)
+
+
 def test_a_value_saved_while_an_equal_one_goes_is_there(opened, tmp_path):
     opened.keep("v", BIG)
     equal = opened.store.save("w", BIG.copy())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kernel import serialise
@@ -133,7 +134,8 @@ class ObjectsStore:
             address = address_of(handle[0])
             for equal in folder.names():
                 if address_of(equal) == address:
-                    return folder.read(equal)
+                    with suppress(FileNotFoundError):  # one more that was not kept, and went meanwhile
+                        return folder.read(equal)
             raise
 
     def _here(self) -> Folder:
