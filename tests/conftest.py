@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from watching import is_of_multiprocessing
+
 #: In the environment of every process that this test session starts, however it is started.
 SESSION = "TEST_SESSION"
 PATIENCE = 10.0
@@ -90,7 +92,7 @@ def _processes():
             environment = _environment(folder)
             command = (folder / "cmdline").read_text("utf-8", "replace").replace("\0", " ")
             is_ours = int(parent) == here or environment.get(SESSION) == str(here)
-            if is_ours and "from multiprocessing." not in command:
+            if is_ours and not is_of_multiprocessing(pid):
                 test = environment.get("PYTEST_CURRENT_TEST", "a test")
                 found["process", pid, stat[19]] = f"process {pid} ({state}) of {test}: {command[:200]}"
     return found
@@ -104,11 +106,8 @@ def _environment(folder):
 
 
 def _threads():
-    return {
-        ("thread", thread.ident): f"thread {thread.name}"
-        for thread in threading.enumerate()
-        if thread.name.startswith("kernel")
-    }
+    """Find threads of Python's, whoever started them: beside one that stays, nothing is forked any more."""
+    return {("thread", thread.ident): f"thread {thread.name}" for thread in threading.enumerate()}
 
 
 def _shared_memory():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kernel import Dataset, hookimpl, note
 from kernel.errors import DatasetError
-from watching import started_by, wait_until
+from watching import is_of_multiprocessing, started_by, wait_until
 
 
 def append(path, **record):
@@ -33,13 +33,6 @@ def children(pid=None):
     What `multiprocessing` keeps for tests that use it is left out.
     """
     return [child for child in started_by(pid or os.getpid()) if not is_of_multiprocessing(child)]
-
-
-def is_of_multiprocessing(pid):
-    try:
-        return b"from multiprocessing." in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 # -- functions --------------------------------------------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import partial
 
 import pytest
@@ -11,18 +9,6 @@ import pytest
 from kernel.testing import ExecutorSuite
 from kernel_futures import FuturesExecutor
 from kernel_memory import MemoryCatalog
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_tracker():
-    """End the process that loky keeps for as long as its user lives."""
-    yield
-    module = sys.modules.get("loky.backend.resource_tracker")
-    tracker = module and module._resource_tracker
-    if tracker and tracker._fd is not None:
-        os.close(tracker._fd)
-        os.waitpid(tracker._pid, 0)
-        tracker._fd = tracker._pid = None
 
 
 class TestProcesses(ExecutorSuite):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from textwrap import dedent
 import pytest
 
 from kernel import Runner, hookimpl, node, pipeline, run
-from kernel.errors import ConfigError, WorkerLost
+from kernel.errors import ConfigError, Interrupted, WorkerLost
 from watching import is_alive, wait_until
 
 pytestmark = pytest.mark.timeout(120)
@@ -263,3 +264,53 @@ def test_a_factory_that_makes_no_pool_is_refused():
             executor="futures",
             executor_options={"factory": "builtins:dict"},
         )
+
+
+POOLS = ["concurrent.futures:ProcessPoolExecutor", "loky:ProcessPoolExecutor"]
+
+
+def write_half_a_result(mark):
+    """Announce a result of 1,000 bytes to the pool's own thread, send none of it, and leave a mark."""
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    frame.f_locals["result_queue"]._writer._send(struct.pack("!i", 1000))
+    Path(mark).touch()
+
+
+def stay(mark):
+    write_half_a_result(mark)
+    time.sleep(60)
+
+
+def die_once_within_a_result(mark):
+    if Path(mark).exists():
+        return os.getpid()
+    write_half_a_result(mark)
+    return os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("factory", POOLS)
+def test_a_run_that_is_interrupted_within_a_result_leaves_no_thread(factory, tmp_path):
+    mark, before = tmp_path / "mark", threading.enumerate()
+
+    def interrupt():
+        wait_until(mark.exists, "half a result")
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(Interrupted):
+        run(pipeline([node(stay, "mark", "x")]), {"mark": str(mark)}, workers=2, grace_s=0.1, **futures(factory))
+    interrupter.join()
+    wait_until(lambda: set(threading.enumerate()) <= set(before), "the end of the pool's threads")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("factory", POOLS)
+def test_a_worker_that_dies_within_a_result_is_told_of_and_its_node_runs_again(factory, workers, tmp_path):
+    losses, mark = Losses(), tmp_path / "mark"
+    flow = pipeline([node(die_once_within_a_result, "mark", "x", name="fatal")])
+    result = run(flow, {"mark": str(mark)}, workers=workers, hooks=[losses], **futures(factory))
+    assert result["x"] != os.getpid()
+    assert [name for name, _ in losses.heard] == ["fatal"]

@@ -20,7 +20,8 @@ import sys
 
 checkout, wheel, libraries = sys.argv[1:]
 # What `site` put there may be the checkout: an editable install is a line in a `.pth` file.
-sys.path[:] = [wheel, *[path for path in sys.path if not path.startswith(checkout)], libraries]
+others = [path for path in sys.path if not f"{path}/".startswith(f"{checkout}/")]
+sys.path[:] = [wheel, *others, libraries]
 
 import kernel
 import maths

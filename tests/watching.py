@@ -37,6 +37,15 @@ def started_by(pid):
     return found
 
 
+def is_of_multiprocessing(pid):
+    """Say whether a process is one that `multiprocessing`, or loky, keeps for as long as its user lives."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"from multiprocessing." in command or b"from loky.backend.resource_tracker" in command
+
+
 def descendants(pid):
     """List the processes that this one has started, and those that they have."""
     return [each for child in started_by(pid) for each in (child, *descendants(child))]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor as Pool
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kernel.specs.executor import Capabilities, Reach
 from kernel_futures.factory import find_factory
 from kernel_futures.pool import PoolEngine
 from kernel_remote.executor import RemoteExecutor
+
+if TYPE_CHECKING:
+    from kernel.specs.events import Event
 
 __all__ = ["FuturesExecutor"]
 
@@ -27,4 +30,12 @@ class FuturesExecutor(RemoteExecutor):
     def __init__(
         self, factory: str | Callable[..., Pool] = "concurrent.futures:ProcessPoolExecutor", **options: Any
     ) -> None:
-        super().__init__(PoolEngine(find_factory(factory, options)))
+        self._pools = PoolEngine(find_factory(factory, options))
+        super().__init__(self._pools)
+
+    def wait(self, timeout: float | None = None) -> Sequence[Event]:
+        """Return all events that are in, waiting for the first; when none came, see whether the pool still can."""
+        events = super().wait(timeout)
+        if not events:
+            self._pools.look()
+        return events

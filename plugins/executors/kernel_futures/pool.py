@@ -7,9 +7,10 @@ from concurrent.futures import BrokenExecutor, CancelledError, Future
 from concurrent.futures import Executor as Pool
 from functools import partial
 from queue import SimpleQueue
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
+from kernel_futures.processes import end_at_once, has_dead_process
 from kernel_remote.booth import MISSING, run_job
 from kernel_remote.engine import Answer, Broken, Loss
 
@@ -22,6 +23,8 @@ _Returned = tuple[bytes, Sequence[Any]]
 
 #: What a pool says to a job when it is broken, or breaks while it takes it: its pipes are closed under its hands.
 _BREAKING = (BrokenExecutor, OSError)
+#: A pool has so many seconds to say that it is broken when one of its processes has died.
+_TELLS_S = 2.0
 
 
 class PoolEngine:
@@ -42,6 +45,8 @@ class PoolEngine:
         self._inbox: Inbox = SimpleQueue()
         #: Each with the pool that has it: what becomes of a pool that was replaced is no matter of the next one's jobs.
         self._jobs: dict[Future[_Returned], tuple[Job, Pool]] = {}
+        #: When a process of the pool was first found dead, without a word of the pool.
+        self._dead_since: float | None = None
 
     def open(self, boot: Boot, inbox: Inbox, workers: int) -> int:
         """Make the pool, unless there is one of that size."""
@@ -141,10 +146,19 @@ class PoolEngine:
         """Offer one CPU to a node: workers run one at a time."""
         return {"cpu": 1.0}
 
+    def look(self) -> None:
+        """End a pool that does not notice the death of one of its processes, so that it says that it is broken."""
+        if self._pool is None or not self._jobs or not has_dead_process(self._pool):
+            self._dead_since = None
+        elif self._dead_since is None:
+            self._dead_since = monotonic()
+        elif monotonic() - self._dead_since > _TELLS_S:
+            self._drop_pool()
+
     def _drop_pool(self) -> None:
-        pool, self._pool = self._pool, None
+        pool, self._pool, self._dead_since = self._pool, None, None
         if pool is not None:
-            pool.shutdown(wait=False)
+            end_at_once(pool)
 
     def close(self, *, cancel: bool) -> None:
         """Shut the pool down; with `cancel`, end its processes where it has any."""
@@ -154,10 +168,10 @@ class PoolEngine:
             return
         for future in jobs:
             future.cancel()
-        processes = dict(getattr(pool, "_processes", None) or {}) if cancel else {}
-        pool.shutdown(wait=not cancel)
-        for process in processes.values():
-            process.terminate()
+        if cancel:
+            end_at_once(pool)
+        else:
+            pool.shutdown(wait=True)
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -111,6 +112,7 @@ def _fork_server(
 def _become_server(boot: dict[str, Any], environ: Mapping[str, str], control: socket.socket) -> NoReturn:
     """Leave the runner's life behind, in the forked child: its signals, its open streams, its way to end."""
     try:
+        gc.freeze()  # the runner's garbage is its own: finalisers of it would close here what has its number now
         from kernel_process_pool import server  # noqa: PLC0415 - loaded before the fork by the executor
 
         os.setpgid(0, 0)

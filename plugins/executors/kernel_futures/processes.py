@@ -1,0 +1,56 @@
+"""The processes of a pool that has some: whether one has died, and how all of them are ended at once.
+
+Pools of the standard library and of loky have a thread that reads results from a pipe. A process that dies in the
+middle of a result leaves it waiting for the rest, for the end that is written to is open in this process, too: then the
+pool never says that it is broken, and the thread keeps the interpreter from ending.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Executor as Pool
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import cast
+
+__all__ = ["end_at_once", "has_dead_process"]
+
+
+def has_dead_process(pool: Pool) -> bool:
+    """Say whether a process has ended that the pool counts among its own."""
+    sentinels = [process.sentinel for process in _processes(pool)]
+    return bool(sentinels) and bool(wait(sentinels, 0))
+
+
+def end_at_once(pool: Pool) -> None:
+    """Shut a pool down without waiting for it; kill the processes that it has, and let its thread see their end."""
+    processes = _processes(pool)  # both are forgotten by a pool that is shut down
+    results: object = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    pool.shutdown(wait=False)
+    for process in processes:
+        if not wait([process.sentinel], 0):  # the number of one that is dead may be another's by now
+            _kill(process)
+    if processes and isinstance(results, Connection):
+        results.close()
+
+
+def _processes(pool: Pool) -> Sequence[BaseProcess]:
+    found: object = getattr(pool, "_processes", None)
+    if not isinstance(found, dict):
+        return []
+    processes = list(cast("dict[object, object]", found).values())
+    return [each for each in processes if isinstance(each, BaseProcess) and each.pid is not None]
+
+
+def _kill(process: BaseProcess) -> None:
+    """Kill a process; loky's cannot do that by themselves."""
+    assert process.pid is not None
+    if sys.platform == "win32":
+        process.terminate()
+    else:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
