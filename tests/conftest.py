@@ -20,6 +20,8 @@ from watching import is_of_multiprocessing
 #: In the environment of every process that this test session starts, however it is started.
 SESSION = "TEST_SESSION"
 PATIENCE = 10.0
+#: Threads that Dask and Ray keep for as long as their user lives; only the processes of their own suites have them.
+OF_ENGINES = ("IO loop", "Dask-Offload", "Dummy-")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -107,7 +109,11 @@ def _environment(folder):
 
 def _threads():
     """Find threads of Python's, whoever started them: beside one that stays, nothing is forked any more."""
-    return {("thread", thread.ident): f"thread {thread.name}" for thread in threading.enumerate()}
+    return {
+        ("thread", thread.ident): f"thread {thread.name}"
+        for thread in threading.enumerate()
+        if not thread.name.startswith(OF_ENGINES)
+    }
 
 
 def _shared_memory():

@@ -29,6 +29,7 @@ def cluster(folder, workers=2):
     def start(name, *arguments):
         environment = {
             **os.environ,
+            "DASK_TEMPORARY_DIRECTORY": str(folder),
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(ALLOWED_FAILURES),
             "DASK_DISTRIBUTED__SCHEDULER__EVENTS_CLEANUP_DELAY": "0s",
         }
