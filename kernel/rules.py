@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from attrs import frozen
 
@@ -32,5 +32,6 @@ class Rules:
             raise ConfigError(f"on_failure should be one of {', '.join(policies)}, got {self.on_failure!r}")
         if type(self.death_retries) is not int or self.death_retries < 0:
             raise ConfigError(f"death_retries should be 0 or a positive integer, got {self.death_retries!r}")
-        if not self.grace_s >= 0:
+        grace = cast("object", self.grace_s)  # whatever it should be
+        if not isinstance(grace, (int, float)) or not grace >= 0:
             raise ConfigError(f"grace_s should be 0 or a positive number of seconds, got {self.grace_s!r}")

@@ -29,6 +29,23 @@ def test_nodes_run_on_worker_processes_at_the_same_time(tmp_path):
     assert len({result["a"], result["b"], os.getpid()}) == 3
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("on_failure", "sometimes", "stop, drain, continue"),
+        ("death_retries", -1, "positive integer"),
+        ("death_retries", "2", "positive integer"),
+        ("grace_s", -1, "seconds"),
+        ("grace_s", "5", "seconds"),
+        ("grace_s", None, "seconds"),
+        ("grace_s", float("nan"), "seconds"),
+    ],
+)
+def test_what_is_to_be_done_about_trouble_is_checked_at_once(option, value, told):
+    with pytest.raises(ConfigError, match=rf"{option} should be .*{told}.*, got {value!r}$"):
+        ParallelRunner(2, **{option: value})
+
+
 @pytest.mark.parametrize("workers", [0, -1, "2", 1.5, True, False, [2]])
 def test_anything_but_a_positive_integer_is_refused_at_once_and_shown(workers):
     with pytest.raises(ValueError, match="positive integer") as caught:
