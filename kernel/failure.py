@@ -7,7 +7,7 @@ import pickle
 import traceback
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 from kernel.errors import NodeError
 from kernel.serialise import by_value
@@ -56,8 +56,8 @@ def _type_name(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """Return what an error says, and its notes; of a group also what each of its members says."""
-    lines = [_said(error), *_notes(error), *(f"{_type_name(each)}: {_said(each)}" for each in _members(error))]
+    """Return what an error says; of a group also what each of its members says."""
+    lines = [_said(error), *(f"{_type_name(each)}: {_said(each)}" for each in _members(error))]
     return _cut("\n".join(lines), " ")
 
 
@@ -67,12 +67,6 @@ def _said(error: BaseException) -> str:
     except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
         text = f"(its message could not be made: {type(second).__name__})"
     return _cut(text, " ")
-
-
-def _notes(error: BaseException) -> Sequence[str]:
-    notes: object = vars(error).get("__notes__")  # where Python keeps them, if nobody put anything else there
-    found = cast("list[object]", notes) if isinstance(notes, list) else []
-    return [_cut(note, " ") for note in found if isinstance(note, str)]
 
 
 def _text(error: BaseException) -> str:
@@ -93,9 +87,9 @@ def _text(error: BaseException) -> str:
 def _one(error: BaseException, depth: int = MOST_DEPTH) -> str:
     try:
         frames = _frames(_user_frames(error.__traceback__))
+        notes = "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
     except Exception as second:  # source files may be gone or unreadable: the type and message still cross
-        frames = [f"  (no traceback: {type(second).__name__})\n"]
-    notes = "".join(f"{note}\n" for note in _notes(error))
+        frames, notes = [f"  (no traceback: {type(second).__name__})\n"], ""
     head = "Traceback (most recent call last):\n" if frames else ""
     members = _members(error) if depth else ()
     parts = [f"  | {line}\n" for each in members for line in _one(each, depth - 1).splitlines()]
