@@ -13,7 +13,7 @@ from attrs import evolve
 from kernel import Dataset
 from kernel.errors import DatasetError
 from kernel.hooks import Hooks
-from kernel.specs.events import Log, Outcomes
+from kernel.specs.events import Log, Outcomes, State
 from kernel.specs.executor import Reach
 from kernel.testing import CatalogSuite, DatasetSuite, ExecutorSuite
 from kernel.testing.bench import Bench
@@ -94,9 +94,15 @@ class SaboteurExecutor(Saboteur):
             tasks.timeouts = {}
         if self.broken == "forgets attempts":
             tasks.attempts = {}
+        if self.broken == "gives turns back" and "given back" not in self.state:
+            self.state["given back"] = Outcomes.without_result(0, tasks.index, State.CANCELLED)
+            return
         self.good.submit(tasks)
 
     def wait(self, timeout=None):
+        if self.state.get("given back"):
+            back, self.state["given back"] = self.state["given back"], None
+            return [back]
         if self.broken == "ignores the time to wait":
             timeout = None
         events = [self._edited(event) if isinstance(event, Outcomes) else event for event in self.good.wait(timeout)]
@@ -221,9 +227,10 @@ def test_an_executor_that_breaks_a_rule_is_found_out(
             each.good.shutdown(cancel=True)
 
 
+@pytest.mark.parametrize("what", ["nothing", "gives turns back"])  # which it may
 @pytest.mark.parametrize("test", sorted({*EXECUTOR_RULES.values()} - {"test_nothing_is_left_when_a_run_is_over"}))
-def test_an_executor_that_breaks_none_is_not(test, tmp_path):
-    bench, _ = sabotaged(ThreadsExecutor, "nothing", tmp_path)
+def test_an_executor_that_breaks_none_is_not(test, what, tmp_path):
+    bench, _ = sabotaged(ThreadsExecutor, what, tmp_path)
     getattr(ExecutorSuite(), test)(bench)
     bench.close()
 

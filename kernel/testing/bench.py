@@ -16,7 +16,7 @@ from kernel import Datasets, Node, Pipeline, Result, Runner
 from kernel.hooks import Hooks, Listener
 from kernel.program import make_program
 from kernel.specs.events import Outcome, Outcomes, State
-from kernel.specs.tasks import Tasks
+from kernel.specs.tasks import Tasks, Turn
 from kernel.testing.watched import Watched
 
 if TYPE_CHECKING:
@@ -39,17 +39,41 @@ class Drive:
     store: Store
     workers: int
     outcomes: list[Outcome] = field(factory=list[Outcome])
+    _turns: dict[int, Turn] = field(init=False, factory=dict[int, Turn])
+    _has_cancelled: bool = field(init=False, default=False)
 
     def submit(self, *names: str, **columns: Any) -> None:
         """Submit nodes, by their names, in one batch; `columns` are those of `Tasks`."""
         index = self.pipeline.plan.index
-        self.executor.submit(Tasks([index[name] for name in names], **columns))
+        tasks = Tasks([index[name] for name in names], **columns)
+        self._turns.update((turn.index, turn) for turn in tasks)
+        self._has_cancelled = False
+        self.executor.submit(tasks)
+
+    def cancel(self, *, kill: bool) -> None:
+        """Take back what has not started; until the next turns are submitted, what comes back is an outcome."""
+        self._has_cancelled = True
+        self.executor.cancel(kill=kill)
 
     def poll(self, timeout: float | None) -> None:
-        """Wait once and keep the outcomes that come."""
+        """Wait once and keep the outcomes that come.
+
+        A turn that comes back though nobody asked for it is submitted again, as a run does: executors may take turns
+        from a worker that is slower than was thought.
+        """
         for event in self.executor.wait(timeout):
             if isinstance(event, Outcomes):
-                self.outcomes.extend(event)
+                for outcome in event:
+                    if outcome.state == State.CANCELLED and not self._has_cancelled:
+                        self._submit_again(self._turns[outcome.index])
+                    else:
+                        self.outcomes.append(outcome)
+
+    def _submit_again(self, turn: Turn) -> None:
+        tasks = Tasks([turn.index], [turn.handles], [turn.last], {turn.index: turn.attempt})
+        if turn.timeout is not None:
+            tasks.timeouts = {turn.index: turn.timeout}
+        self.executor.submit(tasks)
 
     def until(self, done: Callable[[], bool], seconds: float = 20.0) -> None:
         """Go on waiting until `done` says so."""

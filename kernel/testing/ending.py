@@ -144,7 +144,7 @@ class EndRules:
         with bench.drive(nodes, {"folder": str(bench.folder)}) as drive:
             drive.submit("n")
             drive.until(lambda: bench.trace("napping") == 1)
-            drive.executor.cancel(kill=True)
+            drive.cancel(kill=True)
             (outcome,) = drive.collect(1)
             assert outcome.state in {State.FAILED, State.LOST, State.CANCELLED}
             drive.submit("after")

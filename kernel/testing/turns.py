@@ -145,7 +145,7 @@ class TurnRules:
                 running = busy[: drive.workers]
                 drive.until(lambda: all(bench.trace(name) for name in running))
             drive.submit(*others)
-            drive.executor.cancel(kill=False)
+            drive.cancel(kill=False)
             bench.open_gate()
             drive.collect(WORKERS + 20)
             assert {name: drive.states()[name] for name in others} == {name: ["CANCELLED"] for name in others}
@@ -157,10 +157,10 @@ class TurnRules:
 
     def test_cancel_without_anything_to_cancel_does_nothing(self, bench: Bench) -> None:
         with bench.drive([node(functions.constant, None, "v", name="n")]) as drive:
-            drive.executor.cancel(kill=False)
+            drive.cancel(kill=False)
             drive.submit("n")
             drive.collect(1)
-            drive.executor.cancel(kill=False)
+            drive.cancel(kill=False)
             drive.poll(0.02)
             assert drive.states() == {"n": ["DONE"]}
 
