@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from textwrap import dedent
 
@@ -314,3 +314,30 @@ def test_a_worker_that_dies_within_a_result_is_told_of_and_its_node_runs_again(f
     result = run(flow, {"mark": str(mark)}, workers=workers, hooks=[losses], **futures(factory))
     assert result["x"] != os.getpid()
     assert [name for name, _ in losses.heard] == ["fatal"]
+
+
+def test_a_file_that_took_the_number_of_a_pipe_that_the_pool_closed_itself_stays_open(tmp_path):
+    writers, taken = [], []
+
+    def make(max_workers):
+        pool = ProcessPoolExecutor(max_workers)
+        writers.append(pool._result_queue._writer)
+        return pool
+
+    class Closes:
+        """Does what loky's thread does when it closes the pipe, as far as it may have come when this process does."""
+
+        @hookimpl
+        def on_task_done(self, node):
+            if node.name == "first":
+                number = writers[0].fileno()
+                with (tmp_path / "file").open("w") as file:
+                    writers[0]._close()
+                    taken.append(os.dup2(file.fileno(), number))
+
+    flow = pipeline([node(where, "one", "x", name="first"), node(die_once, ["folder", "x"], "y", name="fatal")])
+    values = {"one": 1, "folder": str(tmp_path)}
+    assert "y" in run(flow, values, workers=2, hooks=[Closes()], **futures(make))
+    os.write(*taken, b"still open")
+    os.close(*taken)
+    assert (tmp_path / "file").read_text() == "still open"

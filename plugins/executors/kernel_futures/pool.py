@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from kernel_futures.processes import end_at_once, has_dead_process
+from kernel_futures.processes import end_at_once, has_dead_process, prepare
 from kernel_remote.booth import MISSING, run_job
 from kernel_remote.engine import Answer, Broken, Loss
 
@@ -54,9 +54,14 @@ class PoolEngine:
             self.close(cancel=False)
         self._boot, self._inbox, self._jobs, self._workers = boot, inbox, {}, workers
         if self._pool is None:
-            self._pool = self._factory(workers)
+            self._pool = self._new_pool()
         self._parcels = slots = self.slots()
         return slots
+
+    def _new_pool(self) -> Pool:
+        pool = self._factory(self._workers)
+        prepare(pool)
+        return pool
 
     def slots(self) -> int:
         """Return how many workers the pool says it has, else how many it was asked for."""
@@ -97,7 +102,7 @@ class PoolEngine:
     def _started(self, job: Job, with_program: bool) -> Future[_Returned]:
         assert self._boot is not None
         if self._pool is None:
-            self._pool = self._factory(self._workers)
+            self._pool = self._new_pool()
             self._parcels = self.slots()
         parcel = self._boot.parcel if with_program or self._parcels > 0 else None
         return self._pool.submit(run_job, self._boot.key, parcel, job.turns, *job.held)

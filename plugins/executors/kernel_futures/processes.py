@@ -2,7 +2,9 @@
 
 Pools of the standard library and of loky have a thread that reads results from a pipe. A process that dies in the
 middle of a result leaves it waiting for the rest, for the end that is written to is open in this process, too: then the
-pool never says that it is broken, and the thread keeps the interpreter from ending.
+pool never says that it is broken, and the thread keeps the interpreter from ending. So that end is closed here. But
+loky's thread closes it as well, perhaps at this moment, and a number that is closed twice may be another file's by the
+second time: that is why a pool's pipe is prepared when the pool is new.
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import cast
 
-__all__ = ["end_at_once", "has_dead_process"]
+__all__ = ["end_at_once", "has_dead_process", "prepare"]
+
+
+def prepare(pool: Pool) -> None:
+    """Make sure that the end of a new pool's pipe that this process could write to is closed once, by whomever."""
+    writer = _result_writer(pool)
+    if writer is not None and not writer.closed:
+        vars(writer).setdefault("_close", _ClosesOnce(writer.fileno()))
 
 
 def has_dead_process(pool: Pool) -> bool:
@@ -29,13 +38,29 @@ def has_dead_process(pool: Pool) -> bool:
 def end_at_once(pool: Pool) -> None:
     """Shut a pool down without waiting for it; kill the processes that it has, and let its thread see their end."""
     processes = _processes(pool)  # both are forgotten by a pool that is shut down
-    results: object = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    writer = _result_writer(pool)
     pool.shutdown(wait=False)
     for process in processes:
         if not wait([process.sentinel], 0):  # the number of one that is dead may be another's by now
             _kill(process)
-    if processes and isinstance(results, Connection):
-        results.close()
+    if processes and writer is not None:
+        writer.close()
+
+
+class _ClosesOnce:
+    """Closes a descriptor when it is first called: of two threads, one finds it in the list."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._open = [descriptor]
+
+    def __call__(self) -> None:
+        with suppress(IndexError):
+            os.close(self._open.pop())
+
+
+def _result_writer(pool: Pool) -> Connection | None:
+    writer: Connection | None = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    return writer if type(writer) is Connection else None
 
 
 def _processes(pool: Pool) -> Sequence[BaseProcess]:
