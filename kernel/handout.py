@@ -61,7 +61,7 @@ class HandOut:
             handle, last_reader = self.catalog.handle, self.schedule.last_reader
             handles = [tuple(map(handle, names)) for names in made]
             last = [last_reader(names) for names in made]
-        chains = self._chains(index) if self.chains else {}
+        chains = self._chains(index) if self.chains and self.plan.layers > 1 else {}
         everything = [*index, *(each for chain in chains.values() for each in chain.index)] if chains else index
         attempts = {each: starts[each] + 1 for each in everything if each in starts} if starts else {}
         timeouts = {each: self._timeouts[each] for each in index if each in self._timeouts} if self._timeouts else {}

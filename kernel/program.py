@@ -124,7 +124,7 @@ def _distinct(nodes: Sequence[Node]) -> tuple[list[Callable[..., Any]], array[in
         if place == len(functions):
             functions.append(node.func)
         which.append(place)
-    return functions, which
+    return functions, array("B", which) if len(functions) < 1 << 8 else which
 
 
 def _details(nodes: Sequence[Node]) -> dict[int, NodeDetails]:

@@ -99,22 +99,24 @@ def _keep(
     store: Store, output: DeclaredNames, outputs: Sequence[Any], made: Made, inner: int, saved: list[Any]
 ) -> int | None:
     """Save each output to `saved` and return the bytes that they take outside of their handles; None: it is held."""
-    names = names_of(output)
-    if inner and made is not None:
-        held = hold(output, outputs)
-        if held is not None:
-            made[names[0]] = held
-            return None
-    save, size_of, size = store.save, store.size, 0
-    for name, data in zip(names, outputs, strict=True):
-        if data is None:
-            raise DatasetError(NO_VALUE.format(name))
-        handle = save(name, data)
-        size += size_of(handle)
-        saved.append(handle)
-        if made is not None:
-            made[name] = handle
-    return size
+    if type(output) is str:
+        if inner and made is not None:
+            held = hold(output, outputs)
+            if held is not None:
+                made[output] = held
+                return None
+        return _keep_one(store, output, outputs[0], made, saved)
+    return sum([_keep_one(store, *each, made, saved) for each in zip(names_of(output), outputs, strict=True)])
+
+
+def _keep_one(store: Store, name: str, data: Any, made: Made, saved: list[Any]) -> int:
+    if data is None:
+        raise DatasetError(NO_VALUE.format(name))
+    handle = store.save(name, data)
+    saved.append(handle)
+    if made is not None:
+        made[name] = handle
+    return store.size(handle)
 
 
 def _discard(store: Store, saved: list[Any]) -> None:

@@ -40,9 +40,10 @@ class Result(Mapping[str, Any]):
         self._finalizer = weakref.finalize(self, memory[0].close) if memory is not None else None
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._names:
+        is_persistent = self._names.get(name)
+        if is_persistent is None:
             raise KeyError(f"{name!r} is not a free output of this run; there are {', '.join(self._names) or 'none'}")
-        if self._names[name]:
+        if is_persistent:
             return access.load(name, self._datasets[name])
         if self._memory is None:
             raise ValueError(f"the result was closed, so the value of {name!r} is gone")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from kernel import Runner, hookimpl, node, pipeline
 from kernel.errors import ConfigError, HookError, NodeError, ValidationError
+from watching import wait_until
 
 
 def who(_: object) -> int:
@@ -95,3 +97,29 @@ def test_a_runner_does_one_run_at_a_time(executor):
         assert again.refused
         runner._given_hooks = ()
         assert runner.run(flow, {"text": "abc"})["size"] == 3
+
+
+def wait_for_the_others(folder, number):
+    """Return at once; but where it is told to, the first one waits until all others have run."""
+    if not Path(folder, "wait").exists():
+        return number
+    if number == 0:
+        wait_until(lambda: len(list(Path(folder).glob("ran-*"))) == OTHERS, "the other nodes")
+    else:
+        Path(folder, f"ran-{number}").touch()
+    return number
+
+
+OTHERS = 30
+
+
+def test_a_function_that_was_tiny_in_the_run_before_and_is_not_now_holds_nobody_up(tmp_path):
+    flow = pipeline(
+        [node(wait_for_the_others, ["folder", f"i{at}"], f"o{at}", name=f"n{at}") for at in range(OTHERS + 1)]
+    )
+    values = {"folder": str(tmp_path), **{f"i{at}": at for at in range(OTHERS + 1)}}
+    with Runner(executor="process_pool", workers=2) as runner:
+        for _ in range(3):
+            runner.run(flow, values).close()
+        (tmp_path / "wait").touch()
+        assert sum(runner.run(flow, values).values()) == sum(range(OTHERS + 1))

@@ -20,9 +20,9 @@ def make_nodes(graph):
     return nodes
 
 
-def run_graph(runner, flow, graph):
+def run_graph(runner, flow, graph, ends):
     with runner.run(flow, declare(graph.declared)) as result:
-        return {position: result[f"value_{position}"] for position in graph.ends}
+        return {position: result[name] for position, name in ends.items()}
 
 
 @cache
@@ -37,11 +37,12 @@ def declare(count):
 @contextmanager
 def on_executor(executor, graph, workers, *, warm, **options):
     flow = pipeline(make_nodes(graph))
+    ends = {position: f"value_{position}" for position in graph.ends}
     if warm:
         with Runner(executor, workers=workers, executor_options=options) as runner:
-            yield Way(lambda: run_graph(runner, flow, graph))
+            yield Way(lambda: run_graph(runner, flow, graph, ends))
     else:
-        yield Way(lambda: run_graph(Runner(executor, workers=workers, executor_options=options), flow, graph))
+        yield Way(lambda: run_graph(Runner(executor, workers=workers, executor_options=options), flow, graph, ends))
 
 
 sequential = partial(on_executor, "sequential")

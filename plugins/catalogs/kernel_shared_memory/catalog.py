@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any
 
 from kernel import serialise
@@ -154,7 +155,13 @@ class SharedMemoryCatalog:
     def settle(self, keep: Iterable[str]) -> None:
         """Keep these values, drop all else and give its memory back to the system, unless a run may follow."""
         kept = set(keep)
-        self.release([name for name in self._handles if name not in kept])
+        if kept:
+            self.release([*filterfalse(kept.__contains__, self._handles)])
+        else:
+            blocks = [*self._blocks.values()]
+            self._handles.clear()
+            self._blocks.clear()
+            self._drop(blocks)
         self._prepared.clear()
         memory = self._memory
         if memory is None:

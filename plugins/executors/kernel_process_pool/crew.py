@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Crew"]
 
+#: As many bytes should fit into a stream at once, as far as the system allows it: while the runner makes ready for the
+#: first nodes, the program of a large pipeline arrives and is taken up.
+_SENT_AT_ONCE = 1 << 20
+
 
 class Crew:
     """Up to `size` worker processes, their streams, and the one who makes them.
@@ -108,6 +112,7 @@ class Crew:
 
     def _start(self, number: int) -> None:
         ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AT_ONCE)
         link = WorkerLink(number, ours, self._slots[number], room=self._turnover.most_nodes)
         try:
             self._launcher.start(number, theirs, self._slots.fd)

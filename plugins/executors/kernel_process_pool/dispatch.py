@@ -52,12 +52,13 @@ class Dispatch:
     def begin(self, program: Program) -> None:
         """Make ready for a run."""
         self.clear()
-        self._program = program
-        self._costs = Costs(program.functions)
+        before, self._program = self._program, program
+        self._costs = self._costs.followed_by(program.functions)
         self._groups = list(map(self._costs.groups.__getitem__, program.which))
-        policies = [node.policy for node in program.nodes or ()]
-        usual = policies.count(DEFAULT_POLICY) == len(policies)
-        self._fresh = frozenset(() if usual else (at for at, policy in enumerate(policies) if policy.fresh_process))
+        if before is None or before.nodes is not program.nodes:
+            policies = [node.policy for node in program.nodes or ()]
+            usual = policies.count(DEFAULT_POLICY) == len(policies)
+            self._fresh = frozenset(() if usual else (at for at, policy in enumerate(policies) if policy.fresh_process))
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -192,9 +193,9 @@ class Dispatch:
         """Take the first tiny ones, at most so many: what is sorted can be cut at once."""
         assert self._program is not None
         nodes = list(map(self._program.order.__getitem__, self._queue[:count]))
-        means = list(map(self._costs.means.__getitem__, map(self._groups.__getitem__, nodes)))
-        if max(means) > TINY_S:
-            del nodes[next(at for at, mean in enumerate(means) if mean > TINY_S) :]
+        if max(self._costs.means) > TINY_S:
+            means = map(self._costs.means.__getitem__, map(self._groups.__getitem__, nodes))
+            del nodes[next((at for at, mean in enumerate(means) if mean > TINY_S), count) :]
         del self._queue[: len(nodes)]
         return nodes
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import selectors
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
@@ -21,7 +21,7 @@ from kernel_process_pool.stragglers import POLL_S, Stragglers
 from kernel_process_pool.threads import variables_for as thread_variables
 from kernel_process_pool.verdicts import cancelled
 from kernel_remote.hidden import hidden_modules
-from kernel_remote.travel import check_functions, dumps
+from kernel_remote.travel import check_functions, distinct_functions, dumps
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -67,6 +67,8 @@ class ProcessPoolExecutor:
         self._stragglers = Stragglers()
         #: By number of workers.
         self._variables: dict[int, dict[str, str]] = {}
+        #: The nodes that were looked at last, and their functions: most runs of a warm pool are of the same nodes.
+        self._checked: tuple[Sequence[Node], Sequence[Callable[..., Any]]] = (), ()
         #: What was found when the nodes of the coming run were looked at.
         self._hidden: list[ModuleType] | None = None
         #: The runner was told of a failure, or of a death, and has dealt with it when it calls again.
@@ -74,7 +76,9 @@ class ProcessPoolExecutor:
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
-        self._hidden = check_functions(nodes)
+        if self._checked[0] is not nodes:
+            self._checked = nodes, distinct_functions(nodes)
+        self._hidden = check_functions(*self._checked)
 
     def start(self, program: Program, workers: int) -> int:
         """Make ready for a run; workers are made as turns come in, and kept for the next run."""

@@ -119,12 +119,13 @@ class Server:
 
     def _run_queue(self) -> None:
         worker, slot, queue, rows = self._worker, self._slot, self._queue, self._rows
-        costs, flushed = self._costs, clock()
+        if worker is None:
+            return  # it could not take up the run, so what came was dropped
+        costs, flushed, which = self._costs, clock(), worker.program.which
         means, groups = costs.means, costs.groups
         while queue:
-            assert worker is not None
             index, handles, last, attempt, flags = queue[0]
-            group = groups[worker.program.which[index]]
+            group = groups[which[index]]
             if rows and (means[group] > TINY_S or attempt > 1):
                 self._flush()  # a finished result never waits for a node that is not known to be tiny and harmless
                 flushed = clock()
@@ -147,7 +148,9 @@ class Server:
             rows.append(row)
             if row[7] is not None or row[9] or row[10] or row[1] is None:
                 self._look_after()
-            costs.add(group, row[5] - row[2])
+            took = row[5] - row[2]
+            if took > TINY_S or means[group] > TINY_S:  # else it stays what it is known to be: tiny
+                costs.add(group, took)
             if row[5] - flushed > _FLUSH_S or attempt > 1:
                 self._flush()
                 flushed = row[5]

@@ -16,7 +16,6 @@ import tempfile
 
 __all__ = ["ALL", "NOTHING", "Slot", "Slots"]
 
-_STARTED, _DONE, _NODE, _DROP_FROM, _DROP = range(5)
 #: Words to a slot: a cache line of its own for each worker.
 _WIDTH = 8
 #: No node is running.
@@ -29,14 +28,15 @@ class Slot:
     """One worker's words: `started` and `done` count turns, `node` is the one that runs."""
 
     def __init__(self, words: memoryview, number: int) -> None:
+        base = (number + 1) * _WIDTH  # the first is for the word of all
         self._words = words
-        self._base = (number + 1) * _WIDTH  # the first is for the word of all
+        self._started, self._done, self._node, self._drop_from, self._drop = range(base, base + 5)
 
     def reset(self) -> None:
         """Make ready for a new process."""
-        for at in (_STARTED, _DONE, _DROP_FROM, _DROP):
-            self._words[self._base + at] = 0
-        self._words[self._base + _NODE] = NOTHING
+        for at in (self._started, self._done, self._drop_from, self._drop):
+            self._words[at] = 0
+        self._words[self._node] = NOTHING
 
     def start(self, count: int, node: int) -> int:
         """Say that turn number `count` starts (worker); return up to where it must drop turns, from this one on, or 0.
@@ -44,48 +44,48 @@ class Slot:
         Said first, asked then: when the runner tells it to drop turns, puts a barrier between and finds that this one
         has not started, it never will.
         """
-        words, base = self._words, self._base
-        words[base + _NODE] = node
-        words[base + _STARTED] = count
+        words = self._words
+        words[self._node] = node
+        words[self._started] = count
         if words[0]:
             return ALL
-        until = words[base + _DROP]
-        return until if count <= until and count >= words[base + _DROP_FROM] else 0
+        until = words[self._drop]
+        return until if count <= until and count >= words[self._drop_from] else 0
 
     def finish(self, count: int) -> None:
         """Say that turn number `count` has run (worker)."""
-        self._words[self._base + _DONE] = count
+        self._words[self._done] = count
 
     def skip(self, count: int) -> None:
         """Say that turns up to number `count` were dropped (worker)."""
-        self._words[self._base + _NODE] = NOTHING
-        self._words[self._base + _STARTED] = count
-        self._words[self._base + _DONE] = count
+        self._words[self._node] = NOTHING
+        self._words[self._started] = count
+        self._words[self._done] = count
 
     @property
     def started(self) -> int:
         """How many turns this process has started."""
-        return int(self._words[self._base + _STARTED])
+        return int(self._words[self._started])
 
     @property
     def done(self) -> int:
         """How many turns this process has run."""
-        return int(self._words[self._base + _DONE])
+        return int(self._words[self._done])
 
     @property
     def node(self) -> int:
         """The node of the turn that was started last."""
-        return int(self._words[self._base + _NODE])
+        return int(self._words[self._node])
 
     @property
     def dropped(self) -> int:
         """Up to which count it was last told to drop turns."""
-        return int(self._words[self._base + _DROP])
+        return int(self._words[self._drop])
 
     def drop(self, first: int, until: int) -> None:
         """Have the worker drop the turns from one count to another that it has not started (runner)."""
-        self._words[self._base + _DROP_FROM] = first
-        self._words[self._base + _DROP] = until
+        self._words[self._drop_from] = first
+        self._words[self._drop] = until
 
     def set_hold(self) -> None:
         """Have no worker start a turn until the runner has heard of a failure (worker)."""

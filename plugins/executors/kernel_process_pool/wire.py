@@ -73,7 +73,7 @@ _USUAL: tuple[Any, ...] = ((), 0, 1, 0)
 
 def pack_outcomes(batch: Outcomes) -> bytes:
     """Make the body of an OUTCOMES message."""
-    times = array("d", [*batch.start, *batch.loaded, *batch.ran, *batch.end]).tobytes()
+    times = struct.pack(f"{4 * len(batch)}d", *batch.start, *batch.loaded, *batch.ran, *batch.end)
     sizes = array("q", batch.bytes).tobytes() if any(batch.bytes) else None
     sparse = (batch.failures, batch.states, batch.attempts, batch.notes, batch.tokens)
     columns = (batch.worker, array("q", batch.index).tobytes(), batch.handles, times, sizes)

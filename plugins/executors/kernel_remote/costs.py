@@ -24,9 +24,18 @@ class Costs:
     """
 
     def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
-        keys: dict[Any, int] = {}
+        keys: dict[int, int] = {}
         self.groups = [keys.setdefault(_key(function), len(keys)) for function in functions]
         self.means: list[float] = [_UNKNOWN] * len(keys)
+        self._keys = keys
+        self._functions = functions  # while they are there, nothing else has their keys
+
+    def followed_by(self, functions: Sequence[Callable[..., Any]]) -> Costs:
+        """Return the costs of the functions of a next run: of those that this one has, too, they know what it knows."""
+        following = Costs(functions)
+        known = dict(zip(self._keys, self.means, strict=True))
+        following.means = [known.get(key, _UNKNOWN) for key in following._keys]
+        return following
 
     def add(self, group: int, seconds: float) -> None:
         """Take a time into a mean."""
@@ -36,7 +45,7 @@ class Costs:
         self.means[group] = seconds if mean == _UNKNOWN else mean + (seconds - mean) * _WEIGHT
 
 
-def _key(function: Callable[..., Any]) -> Any:
+def _key(function: Callable[..., Any]) -> int:
     while isinstance(function, partial):
         function = function.func
     code = getattr(function, "__code__", None)

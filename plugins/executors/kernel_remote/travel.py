@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from kernel_remote.hidden import hidden_modules, home
 if TYPE_CHECKING:
     from kernel.nodes import Node
 
-__all__ = ["check_functions", "dumps", "obstacle"]
+__all__ = ["check_functions", "distinct_functions", "dumps", "obstacle"]
 
 
 def dumps(value: Any, hidden: Sequence[ModuleType] = ()) -> bytes:
@@ -66,12 +67,20 @@ def obstacle(value: Any, hidden: Sequence[ModuleType] = ()) -> str | None:
     return None
 
 
-def check_functions(nodes: Sequence[Node]) -> list[ModuleType]:
-    """Raise one `ValidationError` with all nodes that cannot be sent; return the modules that have to go by value."""
-    every = [node.func for node in nodes]
-    functions = dict(zip(map(id, every), every, strict=True))  # many nodes may share one
-    hidden = hidden_modules(set(map(home, functions.values())))
-    causes = {key: cause for key, func in functions.items() if (cause := obstacle(func, hidden)) is not None}
+def distinct_functions(nodes: Sequence[Node]) -> list[Callable[..., Any]]:
+    """List what the nodes run, each function once: many nodes may share one."""
+    every = list(map(attrgetter("func"), nodes))
+    return list(dict(zip(map(id, every), every, strict=True)).values())
+
+
+def check_functions(nodes: Sequence[Node], functions: Sequence[Callable[..., Any]] | None = None) -> list[ModuleType]:
+    """Raise one `ValidationError` with all nodes that cannot be sent; return the modules that have to go by value.
+
+    `functions` are those of the nodes, for callers who have them already.
+    """
+    functions = distinct_functions(nodes) if functions is None else functions
+    hidden = hidden_modules(set(map(home, functions)))
+    causes = {id(func): cause for func in functions if (cause := obstacle(func, hidden)) is not None}
     if causes:
         raise ValidationError(
             [
