@@ -40,7 +40,7 @@ class Result(Mapping[str, Any]):
         self._finalizer = weakref.finalize(self, memory[0].close) if memory is not None else None
 
     def __getitem__(self, name: str) -> Any:
-        is_persistent = self._names.get(name)
+        is_persistent = self._names.get(name)  # None: there is no such output
         if is_persistent is None:
             raise KeyError(f"{name!r} is not a free output of this run; there are {', '.join(self._names) or 'none'}")
         if is_persistent:

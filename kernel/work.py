@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -39,7 +38,7 @@ class Work:
     @property
     def returned(self) -> list[str]:
         """The free outputs that live in memory."""
-        return list(filterfalse(self.persistent.__contains__, self.whole.plan.free_outputs))
+        return [name for name in self.whole.plan.free_outputs if name not in self.persistent]
 
     def done(self, done: Iterable[int]) -> list[int]:
         """Return which nodes of the whole are done, of those of the rest that are: what is not left was done before."""

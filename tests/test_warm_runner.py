@@ -123,3 +123,23 @@ def test_a_function_that_was_tiny_in_the_run_before_and_is_not_now_holds_nobody_
             runner.run(flow, values).close()
         (tmp_path / "wait").touch()
         assert sum(runner.run(flow, values).values()) == sum(range(OTHERS + 1))
+
+
+def nap_if_told(folder, *values):
+    if os.access(f"{folder}/slow", os.F_OK):  # quicker to ask than by a Path
+        time.sleep(0.01)
+    return sum(values) + 1
+
+
+def test_what_has_most_to_follow_does_not_wait_behind_nodes_that_were_tiny_in_the_run_before(tmp_path):
+    leaves = [node(nap_if_told, "folder", f"o{at}", name=f"n{at}") for at in range(60)]
+    path = [node(nap_if_told, ["folder", f"p{at}"], f"p{at + 1}", name=f"path{at}") for at in range(1, 6)]
+    flow = pipeline([*leaves, node(nap_if_told, ["folder", "o0", "o1"], "p1", name="join"), *path])
+    with Runner(executor="process_pool", workers=2) as runner:
+        for _ in range(3):
+            runner.run(flow, {"folder": str(tmp_path)}).close()
+        (tmp_path / "slow").touch()
+        result = runner.run(flow, {"folder": str(tmp_path)})
+        assert result["p6"] == 8
+    order = [task.node for task in sorted(result.report.tasks, key=lambda task: task.start)]
+    assert order.index("join") < len(leaves) / 2

@@ -54,15 +54,15 @@ def _segments() -> set[Path]:
 
 
 def _is_in_use(path: Path) -> bool:
-    """Say whether another process has the file open or mapped: then it belongs to something that runs beside these."""
+    """Say whether another process has the file open or mapped: then something that runs beside these tests uses it."""
+    mapped = b" %b\n" % os.fsencode(path)
     for folder in Path("/proc").glob("[0-9]*"):
         if folder.name == str(os.getpid()):
             continue
         with suppress(OSError):  # a process that ended meanwhile, or is not ours to look at
-            links = (folder / "fd").iterdir()
-            if any(os.readlink(link) == str(path) for link in links):  # noqa: PTH115 - a text is compared
+            if mapped in (folder / "maps").read_bytes():
                 return True
-            if f" {path}\n" in (folder / "maps").read_text():
+            if any(os.readlink(link) == str(path) for link in (folder / "fd").iterdir()):  # noqa: PTH115 - as text
                 return True
     return False
 

@@ -157,7 +157,7 @@ class SharedMemoryCatalog:
         kept = set(keep)
         if kept:
             self.release([*filterfalse(kept.__contains__, self._handles)])
-        else:
+        else:  # as `release` does it for some, for all at once: there may be many thousands
             blocks = [*self._blocks.values()]
             self._handles.clear()
             self._blocks.clear()

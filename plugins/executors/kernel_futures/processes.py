@@ -25,8 +25,10 @@ __all__ = ["end_at_once", "has_dead_process", "prepare"]
 def prepare(pool: Pool) -> None:
     """Make sure that the end of a new pool's pipe that this process could write to is closed once, by whomever."""
     writer = _result_writer(pool)
-    if writer is not None and not writer.closed:
-        vars(writer).setdefault("_close", _ClosesOnce(writer.fileno()))
+    if writer is None or "_close" in vars(writer):  # a factory may hand out the same pool again
+        return
+    with suppress(OSError):  # it is closed already
+        vars(writer)["_close"] = _ClosesOnce(writer.fileno())
 
 
 def has_dead_process(pool: Pool) -> bool:
@@ -59,8 +61,8 @@ class _ClosesOnce:
 
 
 def _result_writer(pool: Pool) -> Connection | None:
-    writer: Connection | None = getattr(getattr(pool, "_result_queue", None), "_writer", None)
-    return writer if type(writer) is Connection else None
+    writer: object = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    return writer if isinstance(writer, Connection) else None  # pyright: ignore[reportUnknownVariableType] - whatever it sends
 
 
 def _processes(pool: Pool) -> Sequence[BaseProcess]:

@@ -112,9 +112,9 @@ class Crew:
 
     def _start(self, number: int) -> None:
         ours, theirs = socket.socketpair()
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AT_ONCE)
         link = WorkerLink(number, ours, self._slots[number], room=self._turnover.most_nodes)
         try:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AT_ONCE)
             self._launcher.start(number, theirs, self._slots.fd)
         except BaseException:
             ours.close()

@@ -48,9 +48,11 @@ class Dispatch:
         #: The turns of nodes of which there is more to say than the number, each with those that follow in its chain.
         self._turns: dict[int, Sequence[Sent]] = {}
         self._timeouts: dict[int, float] = {}
+        #: Whether a function that was taken for tiny has turned out not to be.
+        self._slowed = False
 
     def begin(self, program: Program) -> None:
-        """Make ready for a run."""
+        """Make ready for a run; what is known of its functions stays known, and of the same nodes what they ask for."""
         self.clear()
         before, self._program = self._program, program
         self._costs = self._costs.followed_by(program.functions)
@@ -124,10 +126,22 @@ class Dispatch:
             return
         groups = list(map(self._groups.__getitem__, batch.index))
         if groups.count(groups[0]) == len(groups):
-            self._costs.add(groups[0], (sum(batch.end) - sum(batch.start)) / len(groups))
+            self._learn(groups[0], (sum(batch.end) - sum(batch.start)) / len(groups))
         else:
             for group, start, end in zip(groups, batch.start, batch.end, strict=True):
-                self._costs.add(group, end - start)
+                self._learn(group, end - start)
+
+    def _learn(self, group: int, seconds: float) -> None:
+        was_tiny = self._costs.means[group] <= TINY_S
+        self._costs.add(group, seconds)
+        if was_tiny and self._costs.means[group] > TINY_S:
+            self._slowed = True
+
+    def take_back_slowed(self, links: Iterable[WorkerLink]) -> None:
+        """Queue again what was sent ahead as tiny, if some of it is not: something else may have to go before it."""
+        if self._slowed:
+            self._slowed = False
+            self.put_back([turn for link in links for turn in link.recall()])
 
     # -- out ------------------------------------------------------------------------------------------------------
 
@@ -193,7 +207,7 @@ class Dispatch:
         """Take the first tiny ones, at most so many: what is sorted can be cut at once."""
         assert self._program is not None
         nodes = list(map(self._program.order.__getitem__, self._queue[:count]))
-        if max(self._costs.means) > TINY_S:
+        if max(self._costs.means) > TINY_S:  # else all are tiny, and one look is enough
             means = map(self._costs.means.__getitem__, map(self._groups.__getitem__, nodes))
             del nodes[next((at for at, mean in enumerate(means) if mean > TINY_S), count) :]
         del self._queue[: len(nodes)]

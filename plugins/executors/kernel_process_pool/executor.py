@@ -78,7 +78,8 @@ class ProcessPoolExecutor:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
         if self._checked[0] is not nodes:
             self._checked = nodes, distinct_functions(nodes)
-        self._hidden = check_functions(*self._checked)
+        _, functions = self._checked
+        self._hidden = check_functions(nodes, functions)
 
     def start(self, program: Program, workers: int) -> int:
         """Make ready for a run; workers are made as turns come in, and kept for the next run."""
@@ -121,6 +122,7 @@ class ProcessPoolExecutor:
         crew.retire()
         if crew.is_held:
             return
+        self._dispatch.take_back_slowed(crew.active())
         crew.make_fresh(self._dispatch.wants_fresh)
         if not self._dispatch.waits:
             return

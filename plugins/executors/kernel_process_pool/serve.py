@@ -148,9 +148,10 @@ class Server:
             rows.append(row)
             if row[7] is not None or row[9] or row[10] or row[1] is None:
                 self._look_after()
-            took = row[5] - row[2]
-            if took > TINY_S or means[group] > TINY_S:  # else it stays what it is known to be: tiny
+            if (took := row[5] - row[2]) > TINY_S or means[group] > TINY_S:
                 costs.add(group, took)
+            else:
+                means[group] = took  # of what stays tiny the last is as good as a mean, and takes less to find out
             if row[5] - flushed > _FLUSH_S or attempt > 1:
                 self._flush()
                 flushed = row[5]

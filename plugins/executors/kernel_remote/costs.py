@@ -11,16 +11,19 @@ __all__ = ["TINY_S", "Costs"]
 #: A node under this (seconds, recent mean) costs less than waking somebody up for it.
 TINY_S = 200e-6
 #: How much a new time counts against the mean so far, and how many times the mean it counts as at most: one preemption
-#: must not make a tiny node look long, and a node that has become long shall be known for it after a few turns.
+#: must not make a tiny node look long, and a node that has become long shall be known for it after a few turns, or
+#: after one of so many seconds, which no preemption takes.
 _WEIGHT = 0.25
 _MOST_TIMES = 10
+_LONG_S = 50e-3
 _UNKNOWN = float("inf")
 
 
 class Costs:
     """Recent mean seconds of a turn, by what the function runs: many partials of one function count as one.
 
-    `groups` has for each function its place in `means`, which is infinite until one of them has run.
+    `groups` has for each function its place in `means`, which is infinite until one of them has run: in this run or,
+    where these costs follow those of another, in that one.
     """
 
     def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
@@ -40,13 +43,19 @@ class Costs:
     def add(self, group: int, seconds: float) -> None:
         """Take a time into a mean."""
         mean = self.means[group]
-        if seconds > mean * _MOST_TIMES:
+        if mean * _MOST_TIMES < seconds < _LONG_S:
             seconds = mean * _MOST_TIMES + 1e-6
         self.means[group] = seconds if mean == _UNKNOWN else mean + (seconds - mean) * _WEIGHT
 
 
 def _key(function: Callable[..., Any]) -> int:
-    while isinstance(function, partial):
-        function = function.func
-    code = getattr(function, "__code__", None)
-    return id(code) if code is not None else id(type(function))
+    """Tell by its code what runs in the end; what is not written in Python is by itself."""
+    while True:
+        if isinstance(function, partial):
+            function = function.func
+        elif (wrapped := getattr(function, "__wrapped__", None)) is not None:
+            function = wrapped
+        else:
+            break
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return id(function if code is None else code)
