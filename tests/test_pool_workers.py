@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from kernel import Runner, node, pipeline
+from kernel import Runner, node, pipeline, run
 
 
 def draw(_: object) -> tuple[int, float]:
@@ -49,3 +49,28 @@ def test_a_worker_leads_a_group_of_its_own_and_finds_what_the_runner_finds(metho
         found = runner.run(steps, {"x": 0})["found"]
     assert found["leads"]
     assert found["path"] == sys.path
+
+
+def wraps_itself(value):
+    return value
+
+
+wraps_itself.__wrapped__ = wraps_itself
+
+
+class AnswersToAnyName:
+    __name__ = "answers"
+
+    def __getattr__(self, name):
+        if name.startswith(("__reduce", "__getstate", "__setstate")):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, value):
+        return value
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("function", [wraps_itself, AnswersToAnyName()], ids=["loop", "any name"])
+def test_a_function_that_says_odd_things_of_what_it_wraps_runs(function):
+    assert run(pipeline([node(function, "x", "y", name="n")]), {"x": 1}, executor="process_pool")["y"] == 1

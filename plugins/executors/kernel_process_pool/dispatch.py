@@ -115,6 +115,7 @@ class Dispatch:
         nodes = [turn[0] for head in heads for turn in self._turns.get(head, ((head,),))]
         self._queue = []
         self._is_sorted = True
+        self._slowed = False
         self._waiting_fresh.clear()
         self._turns.clear()
         self._timeouts.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 __all__ = ["TINY_S", "Costs"]
@@ -50,12 +51,12 @@ class Costs:
 
 def _key(function: Callable[..., Any]) -> int:
     """Tell by its code what runs in the end; what is not written in Python is by itself."""
-    while True:
+    seen: set[int] = set()
+    while id(function) not in seen:  # until it is the same again: a wrapper may even say that it wraps itself
+        seen.add(id(function))
         if isinstance(function, partial):
             function = function.func
-        elif (wrapped := getattr(function, "__wrapped__", None)) is not None:
-            function = wrapped
-        else:
-            break
+        elif isinstance(function, FunctionType):  # other objects may answer to any name
+            function = getattr(function, "__wrapped__", function)
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     return id(function if code is None else code)
