@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import Any
 
 from kernel.errors import NodeError
-from kernel.serialise import by_value
-from kernel.shapes import described
 from kernel.specs.events import Failure
+from kernel.values.describing import described
+from kernel.values.pickling import by_value
 
 __all__ = ["capture", "rebuild"]
 

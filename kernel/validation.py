@@ -9,9 +9,9 @@ from kernel.complaints import Complaints
 from kernel.errors import ValidationError
 from kernel.hooks.travel import unpicklable
 from kernel.nodes.names import base_name
-from kernel.serialise import by_value
 from kernel.several import part_of
 from kernel.specs.executor import Reach
+from kernel.values.pickling import by_value
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset, Datasets

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from kernel.copying import PRIVATE_MEMORY, sole_owner
+from kernel.values.ownership import PRIVATE_MEMORY, sole_owner
 
 KEPT = np.arange(10.0)
 CACHED = {"numbers": [1, 2, 3], "array": np.arange(4)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final, get_args
 
-from kernel.copying import copy_value, lock_array, mode_of
 from kernel.datasets.dataset import CopyMode, Dataset
 from kernel.errors import DatasetError
+from kernel.values.copying import copy_value, lock_array, mode_of
 
 __all__ = ["MemoryDataset"]
 

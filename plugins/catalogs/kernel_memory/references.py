@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kernel.copying import IMMUTABLE, copy_value, lock_array, mode_of
+from kernel.values.copying import IMMUTABLE, copy_value, lock_array, mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,10 +9,10 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kernel import serialise
 from kernel.errors import ConfigError, DatasetError, ValidationError
 from kernel.specs.catalog import Found
 from kernel.specs.executor import Reach
+from kernel.values import pickling
 from kernel_objects.clerk import Clerk
 from kernel_objects.handles import is_object
 from kernel_objects.index import INDEX, Index, read_index, write_index
@@ -73,7 +73,7 @@ class ObjectsCatalog:
         self._run = self._resume or f"run-{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{secrets.token_hex(4)}"
         self._found: Index | None = None
         self._handles: dict[str, Handle] = {}
-        self._prepared: dict[str, serialise.Dumped] = {}
+        self._prepared: dict[str, pickling.Dumped] = {}
         #: The names that had values before the run: no reason to keep it.
         self._given: Collection[str] = ()
         self._has_made = False
@@ -107,7 +107,7 @@ class ObjectsCatalog:
             return
         if self._place.protocol == "memory":
             raise ValidationError(["catalog 'objects': what is in memory:// only this process sees; take another url"])
-        self._prepared = serialise.prepare(values, readers)
+        self._prepared = pickling.prepare(values, readers)
 
     def open(self, copy_modes: Mapping[str, CopyMode], reach: Reach, workers: int) -> ObjectsStore:
         """Make the run's folder; raises `ConfigError` when nothing can be written or read there."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kernel import serialise
 from kernel.errors import DatasetError
+from kernel.values import pickling
 from kernel_objects.handles import Assigned, address_of, is_object, new_name
 from kernel_objects.packing import pack, unpack
 
@@ -36,7 +36,7 @@ class ObjectsStore:
         copy_modes: Mapping[str, CopyMode],
         *,
         shares: bool = False,
-        prepared: dict[str, serialise.Dumped] | None = None,
+        prepared: dict[str, pickling.Dumped] | None = None,
     ) -> None:
         self._place = place
         self._run = run
@@ -66,22 +66,22 @@ class ObjectsStore:
 
         Raises `DatasetError`, also when the object is gone.
         """
-        if type(handle) in serialise.PLAIN:
+        if type(handle) in pickling.PLAIN:
             return handle
         if type(handle) is Assigned:
             return handle.value
         readonly = self._modes.get(name) == "readonly"
         if is_object(handle):
             return unpack(name, self._read(name, handle), readonly=readonly)
-        return serialise.load_inline(name, handle, readonly=readonly)
+        return pickling.load_inline(name, handle, readonly=readonly)
 
     def save(self, name: str, data: Any) -> Handle:
         """Keep the value as it is now; raises `DatasetError` when it cannot be serialised or written."""
-        if type(data) in serialise.PLAIN and not (type(data) is str and len(data) > self._above):
+        if type(data) in pickling.PLAIN and not (type(data) is str and len(data) > self._above):
             return data
         if self._shares and self._modes.get(name) == "assign":
             return Assigned(data)
-        dumped = self._prepared.pop(name, None) or serialise.dump(name, data)
+        dumped = self._prepared.pop(name, None) or pickling.dump(name, data)
         if self._above and len(dumped) <= self._above:
             return dumped.inline()
         parts = pack(dumped)

@@ -8,7 +8,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING
 
-from kernel.copying import PRIVATE_MEMORY
+from kernel.values.ownership import PRIVATE_MEMORY
 from kernel_shared_memory import linux, pages
 
 if TYPE_CHECKING:

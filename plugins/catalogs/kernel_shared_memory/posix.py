@@ -7,7 +7,7 @@ import os
 import weakref
 from typing import TYPE_CHECKING
 
-from kernel.copying import PRIVATE_MEMORY
+from kernel.values.ownership import PRIVATE_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

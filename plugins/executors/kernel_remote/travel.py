@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import ValidationError
-from kernel.serialise import by_value
+from kernel.values.pickling import by_value
 from kernel_remote.hidden import hidden_modules, home
 
 if TYPE_CHECKING:

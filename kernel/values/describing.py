@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-__all__ = ["described"]
+__all__ = ["described", "origin"]
 
 
 def described(value: Any) -> str:
@@ -17,3 +17,9 @@ def described(value: Any) -> str:
         return f"{kind} of {len(value)}"
     except Exception:  # a user's class may do anything when it is asked; its name is enough then
         return kind
+
+
+def origin(data: object) -> tuple[str, str]:
+    """Return the library that a value's type is from, and the type's name."""
+    kind = type(data)
+    return kind.__module__.partition(".")[0], kind.__name__

@@ -1,25 +1,19 @@
-"""How a value of each type is copied when nobody said how, and whether it need be; no library is imported for that."""
+"""Whose a value is: only what nobody else holds, or can change, goes on to the next node without a copy."""
 
 from __future__ import annotations
 
-import copy
 import sys
 from sys import getrefcount
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount, getweakrefs
 
-from kernel.errors import DatasetError
+from kernel.values.copying import IMMUTABLE
+from kernel.values.describing import origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kernel.datasets.dataset import CopyMode
-
-__all__ = ["IMMUTABLE", "PRIVATE_MEMORY", "copy_value", "lock_array", "mode_of", "sole_owner"]
-
-#: Exact types whose values nobody can change: never copied.
-IMMUTABLE: frozenset[type] = frozenset({int, float, complex, bool, str, bytes, NoneType})
+__all__ = ["PRIVATE_MEMORY", "sole_owner"]
 
 #: Memory that a catalog mapped for one reader alone has this attribute, which is true.
 PRIVATE_MEMORY = "kernel_private_memory"
@@ -32,57 +26,6 @@ _CONTAINERS = frozenset({list, dict, set, *_FROZEN})
 _ARROW = frozenset({"Table", "RecordBatch", "ChunkedArray"})
 #: All that an ordinary pandas frame or series has.
 _FRAME_PARTS = frozenset({"_mgr", "_attrs", "_flags", "_typ", "_name"})
-
-
-def mode_of(data: Any) -> CopyMode:
-    """Choose how to copy `data`: frames and arrays by their data, engines' frames not at all, else deeply.
-
-    A numpy array that holds Python objects is copied deeply; a pandas frame that does shares them, as
-    `DataFrame.copy` does. A polars frame's copy shares its immutable columns and costs nothing.
-    """
-    library, kind = _origin(data)
-    if library == "numpy" and kind == "ndarray":
-        return "deepcopy" if data.dtype.hasobject else "copy"
-    if kind == "DataFrame":
-        return "copy" if library in {"pandas", "polars"} else "assign"
-    if library == "ibis":
-        return "assign"
-    return "deepcopy"
-
-
-def copy_value(data: Any, mode: CopyMode, name: str = "") -> Any:
-    """Copy a value; "assign" and "readonly" give the very object. `name` is the dataset's, for errors.
-
-    Raises `DatasetError` when its type cannot be copied that way.
-    """
-    try:
-        if mode == "copy":
-            return copy.copy(data)
-        if mode == "deepcopy":
-            return copy.deepcopy(data)
-    except Exception as error:  # user classes raise anything when they are copied
-        raise DatasetError(
-            f"{name and f'{name}: '}a value of type {type(data).__name__!r} cannot be copied: {type(error).__name__}. "
-            f'Set copy_mode: "assign" for this dataset if no reader changes it, or give it a __deepcopy__.'
-        ) from error
-    return data
-
-
-def lock_array(data: Any) -> Any:
-    """Return a read-only view of a numpy array without Python objects, or None for anything else."""
-    if _origin(data) != ("numpy", "ndarray") or data.dtype.hasobject:
-        return None
-    locked = data.view()
-    locked.flags.writeable = False
-    return locked
-
-
-def _origin(data: object) -> tuple[str, str]:
-    kind = type(data)
-    return kind.__module__.partition(".")[0], kind.__name__
-
-
-# Whose a value is.
 
 
 def sole_owner(value: object, references: int) -> bool:
@@ -147,7 +90,7 @@ def _type_of(value: object) -> type:
 
 
 def _is_own_of_library(value: Any, kind: type, others: int) -> bool:
-    library, name = _origin(value)
+    library, name = origin(value)
     if library == "numpy":
         if name == "ndarray":
             return not others and _is_own_array(value)
@@ -216,12 +159,12 @@ def _is_own_column(block: Any) -> bool:
     values = block.values
     if not _is_held_by_one(values):
         return False
-    if _origin(values) == ("numpy", "ndarray"):
+    if origin(values) == ("numpy", "ndarray"):
         return _is_own_array(values)
     if hasattr(values, "_pa_array"):
         return True
     for name in ("_data", "_mask") if hasattr(values, "_mask") else ("_ndarray",):
         array = getattr(values, name, None)
-        if _origin(array) != ("numpy", "ndarray") or not _is_held_by_one(array) or not _is_own_array(array):
+        if origin(array) != ("numpy", "ndarray") or not _is_held_by_one(array) or not _is_own_array(array):
             return False
     return True
