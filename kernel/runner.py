@@ -169,8 +169,9 @@ class Runner:
         return last
 
     def _get_executor(self, pipeline: Pipeline) -> Executor:
-        from kernel.plugins import build, load_executor  # noqa: PLC0415 - only when a run starts
+        from kernel.plugins import build, load_executor, register_values  # noqa: PLC0415 - only when a run starts
 
+        register_values()
         if self._executor is None:
             given = self._executor_factory
             factory = load_executor(given) if isinstance(given, str) else given
