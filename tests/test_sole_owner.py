@@ -67,11 +67,13 @@ OWN = {
     "a filtered frame": lambda: frame().query("number > 1"),
     "a grouped frame": lambda: frame().groupby("kind", observed=True).agg({"number": "sum"}),
     "a series": lambda: frame()["number"] + 1,
+    "a frame of texts": frame_of_text,
     "a frame with labels of a frame in a module": lambda: LABELLED * 2,
     "new containers of new values": lambda: [{"a": {1, 2}, "b": (np.arange(3), [None])}, []],
     "a constant tuple": lambda: (1, ("two", 3.0)),
     "a large bytes object that others hold": lambda: TEXT,
 }
+LISTS = pd.ArrowDtype(pa.list_(pa.int64()))
 LABELLED = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index(["p", "q"], name="row"))
 TEXT = b"x" * 10_000
 
@@ -222,7 +224,7 @@ OTHERS = {
     "a frame with attributes": with_attribute,
     "a frame with notes": with_attrs,
     "a frame of objects": lambda: pd.DataFrame({"a": [[1], [2]]}),
-    "a frame of text, whose memory is Arrow's": frame_of_text,
+    "a frame of lists, whose memory is Arrow's": lambda: pd.DataFrame({"a": pd.array([[1]], dtype=LISTS)}),
     "a frame with an index over an array in a module": lambda: pd.DataFrame({"a": MANY}, index=pd.Index(MANY)),
     "an Arrow table": lambda: pa.table({"a": [1, 2]}),
     "an Arrow table over an array in a module": lambda: pa.table({"a": KEPT}),
@@ -282,6 +284,19 @@ def test_labels_that_somebody_keeps_stay_apart():
     assert sole_owner(made, 1)
     made.index.name = "row"
     assert kept.name is None
+
+
+@pytest.mark.skipif(not FRAMES_CAN_BE_OWN, reason="frames are nobody's own before pandas 3")
+def test_memory_of_arrows_that_may_be_somebody_elses_is_copied_once():
+    scratch = np.arange(3.0)
+    made = pd.DataFrame({"a": pd.array(pa.array(scratch), dtype=pd.ArrowDtype(pa.float64())), "t": ["x", "y", "z"]})
+    assert sole_owner(made, 1)
+    scratch[:] = -1
+    assert made["a"].tolist() == [0, 1, 2]
+    column = made._mgr.blocks[0].values._pa_array
+    made = made.assign(b=1)
+    assert sole_owner(made, 1)
+    assert made._mgr.blocks[0].values._pa_array is column, "what is the frame's own already is not copied again"
 
 
 def test_nothing_that_can_be_changed_is_ones_own_where_the_interpreter_borrows_references(monkeypatch):

@@ -13,14 +13,24 @@ from kernel.values.pickling import rebuilt
 if TYPE_CHECKING:
     from kernel.values.libraries import Reducer
 
-__all__ = ["LIBRARY"]
+__all__ = ["LIBRARY", "packed_copy"]
 
 pa: Any = import_module("pyarrow")  # its types say less of a value than is looked at here
 
-#: An array is packed before it travels where that saves more than half of its buffers, and more than so many bytes.
+#: An array over more bytes than this is packed before it travels, where it shows less than half of them.
 _WORTH_PACKING = 16 * 1024
+#: A buffer of fewer bytes is sooner written twice than looked for.
+_WORTH_SHARING = 4 * 1024
 
 _OVER_MEMORY = (pa.Array, pa.ChunkedArray, pa.RecordBatch, pa.Table)
+
+_TEXTS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_decimal,
+)
 
 #: Buffers that are being pickled, by address and size.
 _buffers: WeakValueDictionary[tuple[int, int], Any] = WeakValueDictionary()
@@ -38,8 +48,11 @@ def _reduce_buffer(buffer: Any) -> Any:
     The pickler knows objects that it has written, and holds them till it is done; so the first one for this memory
     stands for the others.
     """
-    first = _buffers.setdefault((buffer.address, buffer.size), buffer)
-    return (_same, (first,)) if first is not buffer else buffer.__reduce_ex__(5)
+    if buffer.size >= _WORTH_SHARING:
+        first = _buffers.setdefault((buffer.address, buffer.size), buffer)
+        if first is not buffer:
+            return _same, (first,)
+    return buffer.__reduce_ex__(5)
 
 
 def _same(buffer: Any) -> Any:
@@ -48,17 +61,29 @@ def _same(buffer: Any) -> Any:
 
 def _reduce_array(array: Any) -> Any:
     """Leave out what a slice does not show of its parent."""
-    spare = array.get_total_buffer_size() - array.nbytes
-    if spare > max(array.nbytes, _WORTH_PACKING):
+    held = array.get_total_buffer_size()
+    if held > _WORTH_PACKING and held > 2 * array.nbytes:
         array = _packed(array)
     return array.__reduce__()
 
 
 def _packed(array: Any) -> Any:
     try:
-        return pa.concat_arrays([array, array.slice(0, 0)])  # of one alone, some versions would return that one
+        return _joined(array)
     except pa.ArrowException:  # a type that cannot be joined goes as it is
         return array
+
+
+def _joined(array: Any) -> Any:
+    """Copy what an array shows to memory of its own."""
+    return pa.concat_arrays([array, array.slice(0, 0)])  # of one alone, some versions would return that one
+
+
+def packed_copy(column: Any) -> Any:
+    """Return a copy of a chunked array in memory of Arrow's own; None for types of which copies share parts."""
+    kind = column.type
+    is_simple = pa.types.is_primitive(kind) or any(is_one(kind) for is_one in _TEXTS)
+    return pa.chunked_array([*map(_joined, column.chunks)], kind) if is_simple else None
 
 
 def _copy(value: Any) -> Any:
