@@ -30,7 +30,8 @@ LIMIT, TIGHT, IDLE = 40 * GRAIN, 30 * GRAIN, 12 * GRAIN
 PICK = st.integers(0, 1 << 16)
 WHO = st.integers(0, OWNERS - 1)
 
-UNTOLD, ADOPTED, DROPPED = range(3)
+#: What the runner's process knows of a block: nothing yet, that it is somebody's, that it is not; or nothing ever.
+UNTOLD, ADOPTED, DROPPED, FORGOTTEN = range(4)
 
 
 @define(eq=False)
@@ -155,7 +156,7 @@ class Books(RuleBasedStateMachine):
         own = {process.pid: process for process in self.processes}
         value = self.some([value for value in self.those(UNTOLD) if self.pid_of(value) in own], pick)
         if value is not None:
-            value.state = DROPPED
+            value.state = FORGOTTEN
             own[self.pid_of(value)].arenas[value.block[0] // OWNERS].drop(value.part)
 
     def pid_of(self, value):
@@ -224,7 +225,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def what_is_in_use_is_as_it_was_written(self):
-        for value in [*self.those(UNTOLD, ADOPTED), *self.those(DROPPED, leased=True)]:
+        for value in [*self.those(UNTOLD, ADOPTED), *self.those(DROPPED, FORGOTTEN, leased=True)]:
             arena, offset, size, _ = value.block
             fd = self.segments[1 + arena].fd if arena < OWNERS else self.processes[arena - OWNERS].spilled
             stream, _ = layout.read("x", memoryview(os.pread(fd, size, offset)), value.block[3])
@@ -243,7 +244,7 @@ class Books(RuleBasedStateMachine):
     def between_runs_only_so_much_is_idle(self):
         if not self.runs:
             self.blocks.flush()
-            kept = {*self.those(ADOPTED), *self.those(DROPPED, leased=True)}
+            kept = {*self.those(ADOPTED), *self.those(DROPPED, FORGOTTEN, leased=True)}
             needed = sum(value.part[1] for value in kept if value.block[0] < OWNERS)
             assert self.used() <= needed * GRAIN + IDLE
 

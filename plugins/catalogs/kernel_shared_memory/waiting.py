@@ -15,20 +15,23 @@ __all__ = ["Waiting"]
 
 #: Arena and first grain.
 _Key = tuple[int, int]
+#: So many bytes of a table are read at once where it has changed: 32 leases.
+_STRETCH = 512
 
 
 class Waiting:
     """Parts that wait for the leases in `slots` to end.
 
-    Tables of leases are read again only when they have changed, and only leases that ended since are looked up among
-    the parts: many that wait cost no more than few. A part comes here after its block was dropped, so no lease of it
-    begins any more.
+    Of the tables of leases only those stretches are read that have changed, and only leases that ended since are looked
+    up among the parts: many that wait, and many that are mapped, cost hardly more than few. A part comes here after its
+    block was dropped, so no lease of it begins any more.
     """
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         self._slots = slots
         self._tables = [b""] * len(slots)
-        self._leased: list[set[_Key]] = [set() for _ in slots]
+        #: How many leases there are of each part, when the tables were read last.
+        self._leases: dict[_Key, int] = {}
         self._new: list[tuple[int, Range]] = []
         self._held: dict[_Key, Range] = {}
 
@@ -44,27 +47,35 @@ class Waiting:
         if not self:
             return []
         ended = self._look()
-        found: list[tuple[int, Range]] = []
+        found = [(key[0], self._held.pop(key)) for key in ended if key in self._held]
         new, self._new = self._new, []
         for arena, part in new:
-            if self._is_leased((arena, part[0])):
+            if (arena, part[0]) in self._leases:
                 self._held[arena, part[0]] = part
             else:
                 found.append((arena, part))
-        free = [key for key in ended if key in self._held and not self._is_leased(key)]
-        return found + [(key[0], self._held.pop(key)) for key in free]
+        return found
 
     def _look(self) -> set[_Key]:
-        """Read the tables that have changed; return the leases that ended since they were read last."""
+        """Read what has changed in the tables; return the keys of parts that had leases and have none any more."""
         ended: set[_Key] = set()
         for at, slot in enumerate(self._slots):
-            words = slot.lease_words()
-            if words != self._tables[at]:
-                self._tables[at] = words
-                leased = {(arena, part[0]) for arena, part in leases_in(words)}
-                ended |= self._leased[at] - leased
-                self._leased[at] = leased
-        return ended
+            words, before = slot.lease_words(), self._tables[at]
+            if words == before:
+                continue
+            self._tables[at] = words
+            for start in range(0, max(len(words), len(before)), _STRETCH):
+                stretch = slice(start, start + _STRETCH)
+                if words[stretch] != before[stretch]:
+                    ended.update(self._count(before[stretch], -1))
+                    self._count(words[stretch], 1)
+        gone = {key for key in ended if not self._leases[key]}
+        for key in gone:
+            del self._leases[key]
+        return gone
 
-    def _is_leased(self, key: _Key) -> bool:
-        return any(key in leased for leased in self._leased)
+    def _count(self, stretch: bytes, by: int) -> list[_Key]:
+        keys = [(arena, part[0]) for arena, part in leases_in(stretch)]
+        for key in keys:
+            self._leases[key] = self._leases.get(key, 0) + by
+        return keys
