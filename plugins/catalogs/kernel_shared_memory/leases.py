@@ -43,10 +43,6 @@ class Leases:
             self._slot.write_lease(index, arena, part)
         return partial(self._end, index)
 
-    def holds(self, arena: int, part: Range) -> bool:
-        """Say whether this process has a mapping of that part."""
-        return (arena, part) in self._slot.leases()
-
     def _end(self, index: int) -> None:
         # A mapping may outlive this process's time in the slot; then the entry is its successor's.
         if self._slot.pid == self._pid:

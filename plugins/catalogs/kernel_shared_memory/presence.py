@@ -113,7 +113,6 @@ class Presence:
         self._mappings.clear()
         with self._lock:
             if self._slot.pid == self.pid:
-                self._slot.mark_closed()
                 for arena in self._arenas.values():
                     arena.close()
             self._arenas.clear()
@@ -129,10 +128,11 @@ class Presence:
             if on_disk:
                 self._spill.join()
             arena = self._arenas[number] = Arena(
+                number,
                 self._descriptor(number),
                 self._shape.arena_size,
                 self._slots[number],
-                partial(self._leases.holds, number),
+                self._slot,
                 _always if on_disk else self._is_within_limit,
                 mapped=not on_disk,
             )
