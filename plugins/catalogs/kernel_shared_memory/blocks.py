@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel_shared_memory import control, system
+from kernel_shared_memory import control
 from kernel_shared_memory.arena import GRAIN, part_of
 from kernel_shared_memory.freelist import FreeList, gaps
 
@@ -85,7 +85,7 @@ class Blocks:
         """
         slot = self._slots[worker]
         with control.locked(self._files.control.fd, worker):
-            if not slot.pid or not system.is_gone(slot.pid):
+            if not slot.is_gone:
                 return
             slot.clear_leases()
             if slot.is_closed:  # what it had free are holes by now, and no block is unknown
@@ -103,7 +103,7 @@ class Blocks:
         self._settled = idle is None
         room = idle or 0
         for slot in self._slots:
-            if slot.pid and system.is_gone(slot.pid):
+            if slot.is_gone:
                 slot.clear_leases()
         wanted = {(block[0], part_of(block[1], block[2])) for block in live}
         leased = {lease for slot in self._slots for lease in slot.leases()}
