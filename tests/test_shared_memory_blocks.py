@@ -63,14 +63,14 @@ def test_slots_do_not_share_words():
     memory = memoryview(bytearray(size_of(2)))
     first, second = map_slot(memory, 0), map_slot(memory, 1)
     first.take_over(7)
-    first.write_lease(0, 3, (2**33, 5))
+    first.table.write(0, 3, (2**33, 5))
     assert first.post((1, 1))
     assert second.pid == 0
     assert second.leases() == []
     assert second.take_mail() == []
     assert isinstance(second, Slot)
     assert first.leases() == [(3, (2**33, 5))]
-    first.clear_lease(0)
+    first.table.clear(0)
     assert first.leases() == []
 
 

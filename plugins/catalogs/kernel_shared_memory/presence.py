@@ -85,6 +85,11 @@ class Presence:
         """Whether this is its process, and not one that was forked off."""
         return self._home.is_here
 
+    @property
+    def can_read(self) -> bool:
+        """Whether blocks can be had here: in its process, and in children of the runner's, which have its descriptors."""
+        return self._home.is_here or bool(self._borrowed)
+
     def drop(self, block: Block) -> None:
         """Free a block that this process wrote and nobody was told about; others are left alone."""
         if block[0] in self._arenas:
@@ -94,8 +99,8 @@ class Presence:
     def map(self, block: Block, readonly: bool) -> memoryview:
         """Return a view of a block that only this process can change; raises `OSError` when it cannot be opened.
 
-        The block is leased as long as there is a view of it. In a process that was forked off, which cannot lease
-        anything, it is copied, and the copy is an error when the block was written anew meanwhile.
+        The block is leased as long as there is a view of it. A process that was forked off cannot lease anything: it
+        gets a copy, or an error when the block was written anew meanwhile.
         """
         if not self._home.is_here:
             return self._copy_unleased(block, readonly)

@@ -78,10 +78,11 @@ class SharedMemoryStore:
         readonly = self._shape.copy_modes.get(name) == "readonly"
         if not is_block(handle):
             return serialise.load_inline(name, handle, readonly=readonly)
-        if self._presence is None:
+        presence = self._presence
+        if presence is None or not presence.can_read:
             raise DatasetError(_CLOSED.format(name))
         try:
-            view = self._presence.map(handle, readonly)
+            view = presence.map(handle, readonly)
         except OSError as error:
             raise DatasetError(
                 f"{name}: its value in shared memory cannot be opened ({error.strerror}); "
