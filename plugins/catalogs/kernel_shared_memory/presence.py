@@ -87,7 +87,7 @@ class Presence:
 
     @property
     def can_read(self) -> bool:
-        """Whether blocks can be had here: in its process, and in children of the runner's, which have its descriptors."""
+        """Whether blocks can be had here: in its process, and in children of the runner's, which has them open."""
         return self._home.is_here or bool(self._borrowed)
 
     def drop(self, block: Block) -> None:
