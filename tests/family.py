@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import pickle
 import signal
@@ -92,7 +91,3 @@ def killed(child):
 
 def ended(child):
     child.end()
-
-
-def forked_pool(processes):
-    return multiprocessing.get_context("fork").Pool(processes)
