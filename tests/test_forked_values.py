@@ -12,7 +12,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
-from family import WAYS, Child, close_everything, ended, killed
+from family import WAYS, Child, by_python, close_everything, ended, killed
 from kernel import Runner, node, pipeline, run
 from kernel.errors import DatasetError
 from kernel.specs.executor import Reach
@@ -121,6 +121,7 @@ def part(at):
     return float(TABLE[at : at + 10].sum())
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # the threads of libraries do no harm
 @pytest.mark.parametrize("kind", ["Pool", "ProcessPoolExecutor"])
 def test_a_pool_of_the_users_reads_a_global_table_while_runs_go_on(kind):
     global TABLE
@@ -141,7 +142,7 @@ def test_a_pool_of_the_users_reads_a_global_table_while_runs_go_on(kind):
 
 def read_apart(table, folder):
     """Fork a child that goes on after the node and says at the end what it sees."""
-    if os.fork() == 0:
+    if by_python() == 0:
         wait_until((folder / "now").exists, "the word to look")
         (folder / "seen.new").write_text(repr(spread(table)))
         (folder / "seen.new").rename(folder / "seen")
@@ -215,11 +216,11 @@ def test_the_death_of_its_parent_takes_nothing_from_a_child(opened):
 
     def by_worker():
         global TABLE
-        worker = os.fork()
+        worker = by_python()
         if worker == 0:
             store.open(0)
             TABLE = store.load("x", handle)
-            if os.fork():
+            if by_python():
                 signal.pause()
         return worker
 
@@ -265,7 +266,7 @@ def test_a_child_that_closes_all_descriptors_keeps_its_values_and_one_that_becom
     where = keep(catalog, store, "x", make(1))[1]
     table = store.load("x", catalog.handle("x"))
     child = Child(lambda table=table: spread(table), first=close_everything)
-    other = os.fork()
+    other = by_python()
     if other == 0:
         os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(60)"])
     del table

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from family import WAYS, Child
+from family import WAYS, Child, by_python
 from kernel import Runner, node, pipeline, processes
 from kernel.processes import Home, is_gone, started
 
@@ -70,7 +70,7 @@ def test_a_child_that_got_the_pid_of_its_ancestor_is_not_its_ancestor(monkeypatc
 def test_a_process_lives_until_it_has_ended_collected_or_not(with_descriptors, monkeypatch):
     if not with_descriptors:
         monkeypatch.setattr(os, "pidfd_open", no_descriptors, raising=False)
-    child = os.fork()
+    child = by_python()
     if not child:
         signal.pause()
     assert not is_gone(child)
@@ -90,7 +90,7 @@ def test_short_of_descriptors_a_process_lives(living):
 
 
 def test_short_of_descriptors_one_that_is_not_there_is_gone(living):
-    ended = os.fork()
+    ended = by_python()
     if not ended:
         os._exit(0)
     os.waitpid(ended, 0)
