@@ -286,6 +286,10 @@ def test_labels_that_somebody_keeps_stay_apart():
     assert kept.name is None
 
 
+def first_column(frame):
+    return frame._mgr.blocks[0].values._pa_array  # noqa: PD011 - a block is no frame
+
+
 @pytest.mark.skipif(not FRAMES_CAN_BE_OWN, reason="frames are nobody's own before pandas 3")
 def test_memory_of_arrows_that_may_be_somebody_elses_is_copied_once():
     scratch = np.arange(3.0)
@@ -293,10 +297,10 @@ def test_memory_of_arrows_that_may_be_somebody_elses_is_copied_once():
     assert sole_owner(made, 1)
     scratch[:] = -1
     assert made["a"].tolist() == [0, 1, 2]
-    column = made._mgr.blocks[0].values._pa_array
+    column = first_column(made)
     made = made.assign(b=1)
     assert sole_owner(made, 1)
-    assert made._mgr.blocks[0].values._pa_array is column, "what is the frame's own already is not copied again"
+    assert first_column(made) is column, "what is the frame's own already is not copied again"
 
 
 def test_nothing_that_can_be_changed_is_ones_own_where_the_interpreter_borrows_references(monkeypatch):
