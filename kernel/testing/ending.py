@@ -31,8 +31,8 @@ __all__ = ["EndRules", "nothing_left"]
 _DESCRIPTORS = Path("/proc/self/fd")
 _SHARED_MEMORY = Path("/dev/shm")
 
-#: What ends by itself may take this long (seconds).
-_PATIENCE_S = 10.0
+#: What ends by itself may take this long (seconds) on a busy machine; less than nodes sleep that have to be ended.
+_PATIENCE_S = 20.0
 
 kills = applies_if(lambda suite: suite.capabilities.kill)
 loses_workers = applies_if(lambda suite: suite.capabilities.reach >= Reach.PROCESS)
