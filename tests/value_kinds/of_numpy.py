@@ -83,7 +83,7 @@ KINDS = [
     Kind("array of numbers", numbers, set_first),
     Kind("array by columns", lambda: np.asfortranarray(numbers().reshape(4, -1)), set_first, lambda v: (v, v.strides)),
     Kind("part of a larger array", lambda: numbers()[100:110], set_first, whole=numbers),
-    Kind("array with gaps, or backwards", lambda: numbers()[::-2], set_first, lost={"the gaps": strides}),
+    Kind("array with gaps, or backwards", lambda: np.arange(2.0 * MANY)[::-2], set_first, lost={"the gaps": strides}),
     Kind(
         "array that repeats one element (`broadcast_to`)",
         lambda: np.broadcast_to(1.0, (MANY,)),
@@ -96,7 +96,7 @@ KINDS = [
     Kind("dates and times (`datetime64`, `timedelta64`)", lambda: np.arange(MANY).view("M8[ns]"), set_first),
     Kind("texts of one length (`U`, `S`)", lambda: np.full(MANY, "text"), set_first),
     Kind("texts (`StringDType`)", lambda: np.full(MANY, "text", dtype=np.dtypes.StringDType()), set_first),
-    Kind("array of numbers and texts as objects", lambda: np.array([1, "a", None] * MANY, dtype=object), set_first),
+    Kind("array of numbers and texts as objects", lambda: np.array([1, "a", None] * 2 * MANY, dtype=object), set_first),
     Kind("array of lists as objects", lambda: np.array([[1], [2, 3]], dtype=object), add_to_first),
     Kind("array with fields", fields, lambda v: v["a"].fill(1)),
     Kind("some fields of an array", lambda: fields()[["a", "b"]], lambda v: v["a"].fill(1), whole=fields),

@@ -8,7 +8,6 @@ import json
 from dataclasses import dataclass
 
 import attrs
-import openpyxl
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -133,16 +132,6 @@ def lines(made):
     return [line.get_xydata() for axes in made.axes for line in axes.lines]
 
 
-def book():
-    made = openpyxl.Workbook()
-    made.active["A1"] = "text"
-    return made
-
-
-def cells(made):
-    return [[cell.value for cell in row] for row in made.active.rows]
-
-
 def attributes(value):
     return value.members
 
@@ -186,5 +175,4 @@ KINDS = [
     Kind("`functools.partial`", lambda: functools.partial(sorted, [2, 1]), lambda v: v.args[0].append(9)),
     Kind("matplotlib `Figure`", figure, lambda v: v.axes[0].plot([9]), lines),
     Kind("Pillow `Image`", lambda: Image.new("RGB", (400, 400)), lambda v: v.putpixel((0, 0), (9, 9, 9))),
-    Kind("openpyxl `Workbook`", book, lambda v: v.active.__setitem__("A1", 9), cells),
 ]

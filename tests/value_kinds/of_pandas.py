@@ -124,7 +124,7 @@ KINDS = [
     Kind("every second row of a `DataFrame`", lambda: numbers().iloc[::2], set_cell),
     Kind("empty `DataFrame`", lambda: numbers().head(0), spoil),
     Kind("`Series` of numbers", lambda: numbers()["a"], set_first),
-    Kind("every second row of a `Series`", lambda: numbers()["a"].iloc[::2], set_first),
+    Kind("every second row of a `Series`", lambda: pd.Series(np.arange(2.0 * MANY)).iloc[::2], set_first),
     Kind("`Series` of lists", lambda: pd.Series([[1], [2]]), lambda v: v.iloc[0].append(9)),
     Kind(
         "`Index`",

@@ -60,17 +60,17 @@ def advance(value):
 
 
 KINDS = [
-    Kind("`int`, `float`, `complex`, `bool`, `None`", lambda: 7),
+    *(Kind(f"`{type(each).__name__}`", lambda each=each: each) for each in (7, 0.5, 1j, True)),
     Kind("`str`", lambda: "flüge" * MANY),
     Kind("`bytes`", lambda: bytes(8 * MANY)),
     Kind("`bytearray`", lambda: bytearray(8 * MANY), set_first),
     Kind("`array.array`", lambda: array("d", range(MANY)), set_first),
     Kind("`io.BytesIO`", lambda: io.BytesIO(bytes(8 * MANY)), write_some, lambda v: (v.getvalue(), v.tell())),
-    Kind("`io.StringIO`", lambda: io.StringIO("a" * MANY), write_some, lambda v: (v.getvalue(), v.tell())),
-    Kind("`list`", lambda: list(range(MANY)), set_first),
+    Kind("`io.StringIO`", lambda: io.StringIO("a" * 8 * MANY), write_some, lambda v: (v.getvalue(), v.tell())),
+    Kind("`list`", lambda: list(range(3 * MANY)), set_first),
     Kind("`dict`", lambda: {str(n): n for n in range(MANY)}, set_key),
-    Kind("`set`", lambda: set(range(MANY)), drop),
-    Kind("`tuple` of numbers", lambda: tuple(range(MANY))),
+    Kind("`set`", lambda: set(range(3 * MANY)), drop),
+    Kind("`tuple` of numbers", lambda: tuple(range(3 * MANY))),
     Kind("`tuple` of lists", lambda: ([1], [2]), add_to_first),
     Kind("`frozenset`", lambda: frozenset("abc")),
     Kind("named tuple", lambda: Point([1], 2), add_to_first),
