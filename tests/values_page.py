@@ -41,14 +41,18 @@ def row_of(kind, measured):
     said = [is_own if measured["equal"] else "**not the same**", kind.remark]
     if has_state(kind.make()):
         said.append("several readers are [warned about](#what-changes-when-it-is-read)")
-    if kind.needs:
-        said.append(f"from {kind.needs.replace('>=', ' ')} on")
+    said.append(_since(kind))
     gets = "; ".join(filter(None, said))
     return f"| {kind.name} | {way_of(kind)} | {gets} | {', '.join(measured['lost'])} |"
 
 
 def refused_row(kind):
-    return f"| {kind.name} | `{kind.refused.removesuffix(': ')}` |"
+    said = [f"`{kind.refused.removesuffix(': ')}`", _since(kind)]
+    return f"| {kind.name} | {'; '.join(filter(None, said))} |"
+
+
+def _since(kind):
+    return kind.needs and f"from {kind.needs.replace('>=', ' ')} on"
 
 
 def tables(measured):

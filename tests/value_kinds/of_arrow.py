@@ -98,5 +98,7 @@ POLARS = [
     Kind("`LazyFrame`", lambda: frame().lazy().filter(pl.col("a") > 5)),
     Kind("slice of a `LazyFrame` over a frame", lambda: frame().lazy().slice(100, 10), whole=lambda: frame().lazy()),
     Kind("`Expr`", lambda: pl.col("a") + 1, view=lambda v: v.meta.serialize()),
-    Kind("`Schema`, `DataType`", lambda: (frame().schema, pl.List(pl.Int8)), lambda v: v[0].clear()),
+    Kind(
+        "`Schema`, `DataType`", lambda: (frame().schema, pl.List(pl.Int8)), lambda v: v[0].clear(), needs="polars>=1.5"
+    ),
 ]

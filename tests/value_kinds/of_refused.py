@@ -122,5 +122,5 @@ KINDS = [
     Kind("lists in each other, 100,000 deep", deep, refused="it is nested too deeply (RecursionError)"),
     Kind("`sys` streams", lambda: sys.__stdout__, refused="cannot pickle 'TextIOWrapper' object"),
     Kind("Arrow `RecordBatchReader`", reader, refused="TypeError: "),
-    Kind("polars `DataFrame` of objects", of_objects, refused="ComputeError: "),
+    Kind("polars `DataFrame` of objects", of_objects, refused="ComputeError: ", needs="polars>=1.20"),
 ]
