@@ -11,7 +11,7 @@ from typing import Any
 
 from kernel.errors import NodeError
 from kernel.specs.events import Failure
-from kernel.values.describing import described
+from kernel.values.describing import described, said
 from kernel.values.pickling import by_value
 
 __all__ = ["capture", "rebuild"]
@@ -62,11 +62,7 @@ def _message(error: BaseException) -> str:
 
 
 def _said(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
-        text = f"(its message could not be made: {type(second).__name__})"
-    return _cut(text, " ")
+    return _cut(said(error), " ")
 
 
 def _text(error: BaseException) -> str:

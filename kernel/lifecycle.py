@@ -113,7 +113,8 @@ class Lifecycle:
         if isinstance(executor, HoldingExecutor):
             _bring(work.returned, executor, catalog)
         catalog.settle(work.returned)
-        return Result(work.whole.plan.free_outputs, datasets, report, (catalog, store), work.persistent)
+        whole = work.whole.plan
+        return Result(whole.free_outputs, datasets, report, (catalog, store), work.persistent, whole.maker)
 
     def _start(self, work: Work, executor: Executor, catalog: Catalog, store: Store, workers: int) -> int:
         """Have the catalog keep the values that exist before the run, start the workers, and return how many."""

@@ -1,10 +1,10 @@
-"""Says of what type and shape a value is, for errors and summaries; never what is in it, which may be secret."""
+"""Says of what type and shape a value is, never what is in it, which may be secret; and what an error says."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-__all__ = ["described", "origin"]
+__all__ = ["described", "origin", "said"]
 
 
 def described(value: Any) -> str:
@@ -23,3 +23,11 @@ def origin(data: object) -> tuple[str, str]:
     """Return the library that a value's type is from, and the type's name."""
     kind = type(data)
     return kind.__module__.partition(".")[0], kind.__name__
+
+
+def said(error: BaseException) -> str:
+    """Return the message of an error, whatever its class does when it is asked for it."""
+    try:
+        return str(error)
+    except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
+        return f"(its message could not be made: {type(second).__name__})"

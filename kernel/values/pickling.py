@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from kernel.errors import DatasetError, ValidationError
+from kernel.errors import DatasetError, RebuildError, ValidationError
 from kernel.values.by_value import by_value
+from kernel.values.describing import said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,7 +97,7 @@ def prepare(values: Mapping[str, Any], readers: Mapping[str, Sequence[str]]) -> 
 def load(name: str, stream: bytes | memoryview, buffers: Sequence[Any]) -> Any:
     """Rebuild the value of dataset `name` over `buffers`, which it may keep.
 
-    Raises `DatasetError` when it cannot be rebuilt.
+    Raises `RebuildError` when it cannot be rebuilt.
     """
     pause = len(stream) >= _LARGE_STREAM and gc.isenabled()
     if pause:
@@ -104,10 +105,7 @@ def load(name: str, stream: bytes | memoryview, buffers: Sequence[Any]) -> Any:
     try:
         return pickle.loads(stream, buffers=buffers)
     except Exception as error:  # user classes raise anything when they are rebuilt
-        raise DatasetError(
-            f"{name}: the value was serialised but cannot be rebuilt here: {type(error).__name__}. "
-            f"Check that its module can be imported by workers and that its class can be unpickled."
-        ) from error
+        raise RebuildError(name, f"{type(error).__name__}: {said(error)}") from error
     finally:
         if pause:
             gc.enable()

@@ -12,8 +12,8 @@ from attrs import evolve
 
 from kernel.errors import DataLost, KernelError
 from kernel.failure import capture, rebuild
+from kernel.nodes.calling import names_of
 from kernel.specs.events import Event, Failure, Log, Outcomes, Repeated, State, WorkerDown, WorkerUp
-from kernel.turn import names_of
 from kernel_remote.booth import nth, pack_parcel
 from kernel_remote.engine import Answer, Boot, DataGone, Job, Loss, Ref, TimedOut, Unstarted
 from kernel_remote.hidden import hidden_modules
