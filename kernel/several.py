@@ -61,6 +61,7 @@ class Several:
         self._usual = self.capabilities = Capabilities(
             reach=max(part.reach for part in parts),
             chains=executor.capabilities.chains,
+            definitions=all(part.knows_main for part in parts),
         )
         self.default_catalog = max((part.executor for part in self._parts.values()), key=_reach).default_catalog
 

@@ -1,4 +1,4 @@
-"""How a value becomes bytes on its way to another process: pickle protocol 5, or cloudpickle if need be."""
+"""How a value becomes bytes on its way to another process: pickle protocol 5, by reference or by value."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kernel.errors import DatasetError, RebuildError, ValidationError
-from kernel.values.by_value import by_value
+from kernel.values.by_value import by_value, pickler
 from kernel.values.describing import said
+from kernel.values.main_module import by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["PLAIN", "Dumped", "Inline", "by_value", "dump", "load", "load_inline", "prepare"]
 
@@ -59,9 +60,7 @@ def dump(name: str, data: Any) -> Dumped:
     if dumped is not None:
         return dumped
     try:
-        import cloudpickle  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - seldom needed
-
-        return _dump_with(cloudpickle, data)
+        return _dump_by_value(data)
     except Exception as error:  # user classes raise anything when they are pickled
         kind, cause = type(data).__name__, type(error).__name__
         if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
@@ -122,28 +121,34 @@ def load_inline(name: str, handle: Inline, *, readonly: bool = False) -> Any:
 
 
 def _dump_by_reference(data: Any) -> Dumped | None:
-    try:
-        dumped = _dump_with(pickle, data)
-    except Exception:  # whatever pickle cannot do is tried again with cloudpickle, whose error counts
-        return None
-    # A worker cannot find what was defined in the main script, so that goes by value.
-    return None if b"__main__" in dumped.stream else dumped
-
-
-def _dump_with(module: Any, data: Any) -> Dumped:
-    """Serialise by way of `pickle` or `cloudpickle`."""
     buffers: list[pickle.PickleBuffer] = []
-    stream: bytes = module.dumps(data, protocol=5, buffer_callback=buffers.append)
-    if any(map(_is_locked_array, buffers)):
-        # A reader's value is its own, so it shall be writable whatever flags the original had.
-        buffers.clear()
-        file = io.BytesIO()
-        pickler = module.Pickler(file, protocol=5, buffer_callback=buffers.append)
-        usual = getattr(pickler, "dispatch_table", copyreg.dispatch_table)
-        pickler.dispatch_table = ChainMap({sys.modules["numpy"].ndarray: _reduce_unlocked}, usual)
-        pickler.dump(data)
-        stream = file.getvalue()
+    try:
+        stream = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
+        if any(map(_is_locked_array, buffers)):
+            buffers.clear()
+            stream = _unlocked(pickle.Pickler, data, buffers)
+    except Exception:  # whatever pickle cannot do is tried again by value, whose error counts
+        return None
+    if not by_name() and b"__main__" in stream:
+        return None  # whoever reads it may have another main module, so what this one defines goes by value
     return Dumped(stream, [buffer.raw() for buffer in buffers])
+
+
+def _dump_by_value(data: Any) -> Dumped:
+    buffers: list[pickle.PickleBuffer] = []
+    stream = _unlocked(pickler, data, buffers)
+    return Dumped(stream, [buffer.raw() for buffer in buffers])
+
+
+def _unlocked(make: Callable[..., pickle.Pickler], data: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    """Pickle with locked arrays as if they were not: a reader's value is its own, whatever flags the original had."""
+    file = io.BytesIO()
+    writer = make(file, protocol=5, buffer_callback=buffers.append)
+    if numpy := sys.modules.get("numpy"):
+        usual: Any = copyreg.dispatch_table
+        writer.dispatch_table = ChainMap({numpy.ndarray: _reduce_unlocked}, usual)
+    writer.dump(data)
+    return file.getvalue()
 
 
 def _is_locked_array(buffer: pickle.PickleBuffer) -> bool:
