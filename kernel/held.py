@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kernel.copying import sole_owner
-from kernel.serialise import PLAIN
+from kernel.values.ownership import sole_owner
+from kernel.values.pickling import PLAIN
 
 if TYPE_CHECKING:
     from kernel.nodes.calling import DeclaredNames

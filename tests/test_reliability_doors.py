@@ -142,9 +142,10 @@ def listening_sockets():
 
 def sockets_of(pid):
     links = []
-    for path in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # the listing's own descriptor
-            links.append(str(path.readlink()))
+    with suppress(FileNotFoundError, ProcessLookupError):  # a process that ended meanwhile
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # the listing's own descriptor
+                links.append(str(path.readlink()))
     return {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}
 
 

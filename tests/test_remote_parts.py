@@ -16,9 +16,9 @@ from kernel import node, pipeline
 from kernel.errors import DataLost
 from kernel.hooks import Hooks
 from kernel.program import make_program
-from kernel.serialise import by_value
 from kernel.specs.events import Outcomes
 from kernel.specs.executor import Reach
+from kernel.values.pickling import by_value
 from kernel_dask.engine import DaskEngine
 from kernel_dask.tasks import Tasks
 from kernel_dask.watch import Watch

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from kernel import serialise
 from kernel_shared_memory import layout
 from kernel_shared_memory.account import Account
-from kernel_shared_memory.control import Slot, leases_in, map_slot, size_of
+from kernel_shared_memory.control import Slot, map_slot, size_of
 from kernel_shared_memory.freelist import FreeList
+from kernel_shared_memory.leasetable import leases_in
 from kernel_shared_memory.region import Region
 from kernel_shared_memory.returns import CELLS, MOST
 
@@ -143,17 +144,17 @@ def test_slots_do_not_share_words():
     memory = memoryview(bytearray(size_of(2)))
     first, second = map_slot(memory, 0), map_slot(memory, 1)
     first.take_over(7)
-    first.write_lease(0, 3, (2**33, 5))
+    first.table.write(0, 3, (2**33, 5))
     while first.returns.has_room:
         first.returns.post((2**34 - 1, MOST), True)
     assert second.pid == 0
-    assert leases_in(second.lease_words()) == []
+    assert leases_in(second.table.words()) == []
     assert second.returns.take() == []
     assert isinstance(second, Slot)
-    assert leases_in(first.lease_words()) == [(3, (2**33, 5))]
+    assert leases_in(first.table.words()) == [(3, (2**33, 5))]
     assert (first.pid, first.used, first.top, first.serial, first.recalls) == (7, 0, 0, 0, 0)
-    first.clear_lease(0)
-    assert leases_in(first.lease_words()) == []
+    first.table.clear(0)
+    assert leases_in(first.table.words()) == []
 
 
 # -- how a value lies in a block

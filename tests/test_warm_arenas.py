@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from kernel import Runner, node, pipeline
-from kernel.copying import sole_owner
 from kernel.errors import NodeError
 from kernel.specs.executor import Reach
+from kernel.values.ownership import sole_owner
 from kernel_memory import MemoryCatalog
 from kernel_shared_memory import SharedMemoryCatalog
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from kernel.cli.lines import cut, escaped, one_line, width
 from kernel.cli.output import say
 from kernel.datasets.credentials import hide
-from kernel.shapes import described
+from kernel.values.describing import described
 
 if TYPE_CHECKING:
     from kernel.cli.progress import Progress

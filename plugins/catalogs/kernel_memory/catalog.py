@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kernel import serialise
 from kernel.errors import DatasetError
 from kernel.specs.executor import Reach
+from kernel.values import pickling
 from kernel_memory.pickles import PickleStore
 from kernel_memory.references import ReferenceStore
 
@@ -26,7 +26,7 @@ class MemoryCatalog:
 
     def __init__(self) -> None:
         self._handles: dict[str, Handle] = {}
-        self._prepared: dict[str, serialise.Dumped] = {}
+        self._prepared: dict[str, pickling.Dumped] = {}
 
     def validate_catalog(
         self,
@@ -38,7 +38,7 @@ class MemoryCatalog:
         """Raise one `ValidationError` with every free input that has to be serialised and cannot be."""
         del names  # what nodes will make cannot be known before they run
         if reach is not Reach.THREAD:
-            self._prepared = serialise.prepare(values, readers)
+            self._prepared = pickling.prepare(values, readers)
 
     def open(self, copy_modes: Mapping[str, CopyMode], reach: Reach, workers: int) -> ReferenceStore | PickleStore:
         """Return the store for this reach."""

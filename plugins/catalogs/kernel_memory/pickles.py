@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kernel import serialise
+from kernel.values import pickling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ __all__ = ["PickleStore"]
 class PickleStore:
     """Serialises at the save; each reader rebuilds a value of its own. `marshal` can carry every handle."""
 
-    def __init__(self, copy_modes: Mapping[str, CopyMode], prepared: dict[str, serialise.Dumped]) -> None:
+    def __init__(self, copy_modes: Mapping[str, CopyMode], prepared: dict[str, pickling.Dumped]) -> None:
         self._modes = dict(copy_modes)
         # What the validation of free inputs serialised already, used once; it stays in the runner's process.
         self._prepared = prepared
@@ -37,15 +37,15 @@ class PickleStore:
 
     def load(self, name: str, handle: Handle, last: bool = False) -> Any:
         """Rebuild the value; under copy mode "readonly" an array comes read-only. Raises `DatasetError`."""
-        if type(handle) in serialise.PLAIN:
+        if type(handle) in pickling.PLAIN:
             return handle
-        return serialise.load_inline(name, handle, readonly=self._modes.get(name) == "readonly")
+        return pickling.load_inline(name, handle, readonly=self._modes.get(name) == "readonly")
 
     def save(self, name: str, data: Any) -> Handle:
         """Serialise the value; raises `DatasetError` when it cannot be."""
-        if type(data) in serialise.PLAIN:
+        if type(data) in pickling.PLAIN:
             return data
-        dumped = self._prepared.pop(name, None) or serialise.dump(name, data)
+        dumped = self._prepared.pop(name, None) or pickling.dump(name, data)
         return dumped.inline()
 
     def size(self, handle: Handle) -> int:

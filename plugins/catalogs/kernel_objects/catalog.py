@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from kernel import serialise
 from kernel.errors import ConfigError, DatasetError, ValidationError
+from kernel.processes import Home
 from kernel.specs.catalog import Found
 from kernel.specs.executor import Reach
+from kernel.values import pickling
 from kernel_objects.clerk import Clerk
 from kernel_objects.handles import is_object
 from kernel_objects.index import INDEX, Index, read_index, write_index
@@ -73,14 +73,14 @@ class ObjectsCatalog:
         self._run = self._resume or f"run-{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{secrets.token_hex(4)}"
         self._found: Index | None = None
         self._handles: dict[str, Handle] = {}
-        self._prepared: dict[str, serialise.Dumped] = {}
+        self._prepared: dict[str, pickling.Dumped] = {}
         #: The names that had values before the run: no reason to keep it.
         self._given: Collection[str] = ()
         self._has_made = False
         self._done: Callable[[], Collection[str]] = tuple[str, ...]
         self._folder: Folder | None = None
         self._settled = False
-        self._pid = os.getpid()
+        self._home = Home()
         self._clerk: Clerk | None = None
         self._shelf = Shelf(self._drop)
 
@@ -107,7 +107,7 @@ class ObjectsCatalog:
             return
         if self._place.protocol == "memory":
             raise ValidationError(["catalog 'objects': what is in memory:// only this process sees; take another url"])
-        self._prepared = serialise.prepare(values, readers)
+        self._prepared = pickling.prepare(values, readers)
 
     def open(self, copy_modes: Mapping[str, CopyMode], reach: Reach, workers: int) -> ObjectsStore:
         """Make the run's folder; raises `ConfigError` when nothing can be written or read there."""
@@ -184,7 +184,7 @@ class ObjectsCatalog:
         self.release([name for name in self._handles if name not in kept])
         self._prepared.clear()
         self._settled = True
-        if self._clerk is None:
+        if self._clerk is None or not self._home.is_here:
             return
         if self._keep == "always":
             self._clerk.finish(self._index(ended=True))
@@ -196,7 +196,7 @@ class ObjectsCatalog:
 
     def close(self) -> None:
         """Drop everything, unless the run ended badly and its values are to stay for another."""
-        if self._pid != os.getpid():
+        if not self._home.is_here:
             return  # a fork's copy
         folder, self._folder = self._folder, None
         clerk, self._clerk = self._clerk, None
@@ -243,9 +243,9 @@ class ObjectsCatalog:
         return Index(self._run, ended, self._done(), values)
 
     def _note(self) -> None:
-        if self._clerk is not None:
+        if self._clerk is not None and self._home.is_here:
             self._clerk.note()
 
     def _drop(self, names: Iterable[str]) -> None:
-        if self._clerk is not None:
+        if self._clerk is not None and self._home.is_here:
             self._clerk.drop(names)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from kernel import serialise
 from kernel.errors import DatasetError
+from kernel.values import pickling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kernel.serialise import Dumped
+    from kernel.values.pickling import Dumped
 
 __all__ = ["Part", "pack", "unpack"]
 
@@ -45,7 +45,7 @@ def unpack(name: str, memory: memoryview, *, readonly: bool) -> Any:
     except (struct.error, ValueError):
         raise DatasetError(f"{name}: what is in its object is not what was saved there") from None
     buffers = [content.toreadonly() for content in contents[1:]] if readonly else contents[1:]
-    return serialise.load(name, contents[0], buffers)
+    return pickling.load(name, contents[0], buffers)
 
 
 def _contents(memory: memoryview) -> Sequence[memoryview]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kernel import serialise
 from kernel.errors import DatasetError
+from kernel.processes import Home
+from kernel.values import pickling
 from kernel_objects.handles import Assigned, address_of, is_object, new_name
 from kernel_objects.packing import pack, unpack
 
@@ -36,7 +36,7 @@ class ObjectsStore:
         copy_modes: Mapping[str, CopyMode],
         *,
         shares: bool = False,
-        prepared: dict[str, serialise.Dumped] | None = None,
+        prepared: dict[str, pickling.Dumped] | None = None,
     ) -> None:
         self._place = place
         self._run = run
@@ -47,7 +47,7 @@ class ObjectsStore:
         self._prepared = prepared if prepared is not None else {}
         self._lock = threading.Lock()
         self._folder: Folder | None = None
-        self._pid = 0
+        self._home = Home()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._place, self._run, self._above, self._modes)
@@ -58,7 +58,7 @@ class ObjectsStore:
     def close(self) -> None:
         """Let go of the file system."""
         folder, self._folder = self._folder, None
-        if folder is not None and self._pid == os.getpid():
+        if folder is not None and self._home.is_here:
             folder.close()
 
     def load(self, name: str, handle: Handle, last: bool = False) -> Any:
@@ -66,22 +66,22 @@ class ObjectsStore:
 
         Raises `DatasetError`, also when the object is gone.
         """
-        if type(handle) in serialise.PLAIN:
+        if type(handle) in pickling.PLAIN:
             return handle
         if type(handle) is Assigned:
             return handle.value
         readonly = self._modes.get(name) == "readonly"
         if is_object(handle):
             return unpack(name, self._read(name, handle), readonly=readonly)
-        return serialise.load_inline(name, handle, readonly=readonly)
+        return pickling.load_inline(name, handle, readonly=readonly)
 
     def save(self, name: str, data: Any) -> Handle:
         """Keep the value as it is now; raises `DatasetError` when it cannot be serialised or written."""
-        if type(data) in serialise.PLAIN and not (type(data) is str and len(data) > self._above):
+        if type(data) in pickling.PLAIN and not (type(data) is str and len(data) > self._above):
             return data
         if self._shares and self._modes.get(name) == "assign":
             return Assigned(data)
-        dumped = self._prepared.pop(name, None) or serialise.dump(name, data)
+        dumped = self._prepared.pop(name, None) or pickling.dump(name, data)
         if self._above and len(dumped) <= self._above:
             return dumped.inline()
         parts = pack(dumped)
@@ -140,7 +140,9 @@ class ObjectsStore:
 
     def _here(self) -> Folder:
         """Return the folder as this process sees it: what a fork brought along is not used."""
+        if not self._home.is_here:  # the lock, too, may be somebody's who is not here
+            self._folder, self._lock, self._home = None, threading.Lock(), Home()
         with self._lock:
-            if self._folder is None or self._pid != os.getpid():
-                self._folder, self._pid = self._place.folder(self._run), os.getpid()
+            if self._folder is None:
+                self._folder = self._place.folder(self._run)
             return self._folder

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel_shared_memory import control, system
+from kernel_shared_memory import control
 from kernel_shared_memory.account import Account
 from kernel_shared_memory.arena import GRAIN, part_of
-from kernel_shared_memory.control import leases_in
+from kernel_shared_memory.leasetable import leases_in
 from kernel_shared_memory.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Blocks:
         """
         slot = self._slots[worker]
         with control.locked(self._files.control.fd, worker):
-            if not slot.pid or not system.is_gone(slot.pid):
+            if not slot.is_gone:
                 return
             slot.clear_leases()
             self._take_back([worker, worker + self._owners])
@@ -97,7 +97,7 @@ class Blocks:
         """
         if self._runs or self._waiting:
             for slot in self._slots[: self._owners]:
-                if slot.pid and system.is_gone(slot.pid):
+                if slot.is_gone:
                     slot.clear_leases()
         self._runs = False
         self._idle = idle
@@ -113,7 +113,7 @@ class Blocks:
     def _take_back(self, arenas: Sequence[int]) -> None:
         mapped: dict[int, set[Range]] = {arena: set() for arena in arenas}
         for slot in self._slots[: self._owners] if arenas else ():
-            for arena, part in leases_in(slot.lease_words()):
+            for arena, part in leases_in(slot.table.words()):
                 if arena in mapped:
                     mapped[arena].add(part)
         for arena, parts in mapped.items():

@@ -1,9 +1,9 @@
 """The control segment: one page table of words for each worker's slot, each word written by one process at a time.
 
 There are no atomic operations in Python, so nothing here needs any. A lease is written and cleared by the
-process that holds the mapping and read by the runner's. A lease is written before the outcome of the turn
-that loaded it is sent, so that who has the outcome sees the lease. Free parts go back to the owner of an
-arena by a ring (`kernel_shared_memory.returns`).
+process that holds the mapping and read by the runner's (`leasetable`). A lease is written before the outcome of
+the turn that loaded it is sent, so that who has the outcome sees the lease. Free parts go back to the owner of
+an arena by a ring (`kernel_shared_memory.returns`).
 """
 
 from __future__ import annotations
@@ -13,28 +13,27 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from kernel import processes
 from kernel_shared_memory import system
+from kernel_shared_memory.leasetable import MARK_WORDS, LeaseTable
 from kernel_shared_memory.returns import CELLS, Returns
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["LEASES", "Range", "Slot", "leases_in", "locked", "map_control", "map_slot", "size_of"]
+__all__ = ["Range", "Slot", "locked", "map_control", "map_slot", "size_of"]
 
 #: First grain and number of grains of a part of an arena.
 Range = tuple[int, int]
 
-#: Words of 8 bytes in a slot: the header, the ring of parts that are given back, then two words for each lease.
+#: Words of 8 bytes in a slot: the header, the marks of leases, the ring of parts that are given back, then two words
+#: for each lease.
+_MARKS = 32
 _RETURNS = 64
 _LEASE_WORDS = _RETURNS + CELLS
 _WORDS = 2240
-#: How many mappings a process can have leased at once; beyond that a load copies.
-LEASES = (_WORDS - _LEASE_WORDS) // 2
 # The header's words; the last two are the ring's.
-_PID, _TOP, _SERIAL, _HIGH, _RECALLS, _TAKEN, _RETURNED, _COUNTS = range(8)
-#: A lease's first word has the arena, from 1, above this bit and the grain below.
-_ARENA_BIT = 40
-_GRAIN = (1 << _ARENA_BIT) - 1
+_PID, _TOP, _SERIAL, _STARTED, _RECALLS, _TAKEN, _RETURNED, _COUNTS = range(8)
 
 
 def size_of(slots: int) -> int:
@@ -47,7 +46,8 @@ class Slot:
 
     def __init__(self, words: memoryview) -> None:
         self._words = words
-        self._leases = words[_LEASE_WORDS:]
+        #: What the process in the slot has mapped.
+        self.table = LeaseTable(words[_MARKS : _MARKS + MARK_WORDS], words[_LEASE_WORDS:])
         #: The free parts of the slot's arena that its owner gets back.
         self.returns = Returns(words[_RETURNS:_LEASE_WORDS], words[_COUNTS : _COUNTS + 2])
 
@@ -102,39 +102,21 @@ class Slot:
         self._words[_RECALLS] += 1
         self.returns.clear()
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process in the slot has ended for certain."""
+        return bool(self.pid) and processes.is_gone(self.pid, self._words[_STARTED])
+
     def take_over(self, pid: int) -> None:
         """Enter a process; what the one before it leased is void, as that process is gone."""
         self.clear_leases()
+        self._words[_STARTED] = processes.started(pid)
         self._words[_PID] = pid
 
-    def write_lease(self, index: int, arena: int, part: Range) -> None:
-        """Note that this process has a mapping of this part of an arena; for the process in the slot."""
-        self._leases[2 * index + 1] = part[1]
-        self._leases[2 * index] = (arena + 1) << _ARENA_BIT | part[0]
-        if index >= self._words[_HIGH]:
-            self._words[_HIGH] = index + 1
-
-    def clear_lease(self, index: int) -> None:
-        """Note that the mapping is gone."""
-        self._leases[2 * index] = 0
-
-    def lease_words(self) -> bytes:
-        """Return the table of leases as it is now, for `leases_in`: tables with the same words have the same leases."""
-        return self._leases[: 2 * self._words[_HIGH]].tobytes()
-
     def clear_leases(self) -> None:
-        """Void all leases; the process that held them must be gone."""
-        for index in range(self._words[_HIGH]):
-            self._leases[2 * index] = 0
-        self._words[_HIGH] = 0
+        """Void all leases but those that children hold on to; the process that took them must be gone."""
+        self.table.void()
         self._words[_PID] = 0
-
-
-def leases_in(table: bytes) -> list[tuple[int, Range]]:
-    """Return arena and part of each mapping that the process in a slot had when its table was read."""
-    words = memoryview(table).cast("Q").tolist()
-    pairs = zip(words[::2], words[1::2], strict=True)
-    return [((key >> _ARENA_BIT) - 1, (key & _GRAIN, count)) for key, count in pairs if key]
 
 
 def map_slot(control: memoryview, number: int) -> Slot:

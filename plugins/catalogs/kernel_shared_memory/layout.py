@@ -12,7 +12,7 @@ from kernel.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kernel.serialise import Dumped
+    from kernel.values.pickling import Dumped
 
 __all__ = ["Layout", "plan", "read"]
 

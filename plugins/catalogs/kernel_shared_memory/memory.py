@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from kernel.errors import ConfigError
+from kernel.processes import Home
 from kernel_shared_memory import control, directory
 from kernel_shared_memory.blocks import Blocks
 from kernel_shared_memory.files import Files
@@ -51,13 +52,14 @@ class Memory:
     """Has an arena for each worker and one for the runner, and knows whose values lie there.
 
     Its users are catalogs. One may be closed by a finalizer, so at any moment and in any thread: what is to be done is
-    queued, and done by whoever is at it already. `is_wanted` says whether a run may follow those that began. Raises
-    `ConfigError` when it cannot be set up.
+    queued, and done by whoever is at it already. `is_wanted` says whether a run may follow those that began. In a child
+    that is forked it is not open, and nothing is done. Raises `ConfigError` when it cannot be set up.
     """
 
     def __init__(self, options: Options, workers: int, is_wanted: Callable[[], bool]) -> None:
         self.workers = workers
         self._is_wanted = is_wanted
+        self._home = Home()
         #: The blocks of catalogs, by their ids: those that run, and those whose values somebody keeps.
         self._users: dict[int, Mapping[str, Block]] = {}
         self._running = 0
@@ -65,7 +67,7 @@ class Memory:
         self._busy = threading.Lock()
         place, self._spill = choose(options.place, options.directory), Spill(_spill_path(options))
         segments: list[Segment] = []
-        self._remove = weakref.finalize(self, _remove_all, os.getpid(), segments, place, self._spill)
+        self._remove = weakref.finalize(self, _remove_all, self._home, segments, place, self._spill)
         try:
             _create(place, segments, workers + 1)
         except OSError as error:
@@ -90,7 +92,7 @@ class Memory:
     @property
     def is_open(self) -> bool:
         """Whether values can be kept here."""
-        return self._remove.alive
+        return self._remove.alive and self._home.is_here
 
     @property
     def is_behind(self) -> bool:
@@ -102,11 +104,12 @@ class Memory:
         self._users[id(blocks)] = blocks
         self._running += 1
         self._do(self._blocks.resume)
+        self.presence.tidy()
         return evolve(self._shape, warm=self._is_wanted(), copy_modes=dict(copy_modes))
 
     def adopt(self, blocks: Sequence[Block], superseded: Sequence[Block]) -> None:
         """Take note of blocks that are somebody's, and then drop others."""
-        if any(block[0] > self.workers for block in blocks):
+        if self.is_open and any(block[0] > self.workers for block in blocks):
             with contextlib.suppress(OSError):  # if the folder is gone, so is the value: its reader will say so
                 self._spill.join()
 
@@ -191,9 +194,9 @@ def _create(place: Place, segments: list[Segment], arenas: int) -> None:
     segments.extend(place.create(f"arena-{number}", room) for number in range(arenas))
 
 
-def _remove_all(pid: int, segments: Sequence[Segment], place: Place, spill: Spill) -> None:
+def _remove_all(home: Home, segments: Sequence[Segment], place: Place, spill: Spill) -> None:
     """Close the descriptors of segments and remove them, unless this process was forked off the one that made them."""
-    if os.getpid() != pid:
+    if not home.is_here:
         return
     for segment in segments:
         os.close(segment.fd)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel_shared_memory.control import leases_in
+from kernel_shared_memory.leasetable import leases_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +60,7 @@ class Waiting:
         """Read what has changed in the tables; return the keys of parts that had leases and have none any more."""
         ended: set[_Key] = set()
         for at, slot in enumerate(self._slots):
-            words, before = slot.lease_words(), self._tables[at]
+            words, before = slot.table.words(), self._tables[at]
             if words == before:
                 continue
             self._tables[at] = words
