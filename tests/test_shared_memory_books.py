@@ -29,6 +29,8 @@ ARENA = 4096 * GRAIN
 LIMIT, TIGHT, IDLE = 40 * GRAIN, 30 * GRAIN, 12 * GRAIN
 PICK = st.integers(0, 1 << 16)
 WHO = st.integers(0, OWNERS - 1)
+#: Few sizes, so that places are used again as they are.
+SIZE = st.sampled_from([100, GRAIN, 3 * GRAIN])
 
 #: What the runner's process knows of a block: nothing yet, that it is somebody's, that it is not; or nothing ever.
 UNTOLD, ADOPTED, DROPPED, FORGOTTEN = range(4)
@@ -119,12 +121,12 @@ class Books(RuleBasedStateMachine):
     # -- within a run
 
     @precondition(lambda self: self.runs)
-    @rule(who=WHO, size=st.integers(1, 6 * GRAIN), adopted=st.booleans())
-    def write(self, who, size, adopted):
-        value = self.processes[who].write(who, size, len(self.values) % 251 + 1)
-        self.values.append(value)
-        if adopted:
-            self.adopt(-1)
+    @rule(who=WHO, sizes=st.lists(SIZE, min_size=1, max_size=8), adopted=st.booleans())
+    def write(self, who, sizes, adopted):
+        for size in sizes:
+            self.values.append(self.processes[who].write(who, size, len(self.values) % 251 + 1))
+            if adopted:
+                self.adopt(-1)
 
     @rule(pick=PICK)
     def adopt(self, pick):
@@ -134,7 +136,7 @@ class Books(RuleBasedStateMachine):
             value.state = ADOPTED
             self.blocks.flush()
 
-    @rule(picks=st.lists(PICK, min_size=1, max_size=6))
+    @rule(picks=st.lists(PICK, min_size=1, max_size=9))
     def drop(self, picks):
         dropped = {id(value): value for value in (self.some(self.those(ADOPTED), pick) for pick in picks) if value}
         for value in dropped.values():
@@ -202,13 +204,15 @@ class Books(RuleBasedStateMachine):
     # -- from run to run
 
     @precondition(lambda self: self.runs)
-    @rule()
-    def settle(self):
+    @rule(next_begins=st.booleans())
+    def settle(self, next_begins=False):
         for value in self.those(UNTOLD):
             value.state = DROPPED
         self.runs = False
         self.blocks.settle(IDLE)
         self.blocks.flush()
+        if next_begins:
+            self.resume()
 
     @precondition(lambda self: not self.runs)
     @rule()
