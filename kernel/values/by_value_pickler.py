@@ -211,7 +211,7 @@ class ByValuePickler(pickle.Pickler):
         found = self._main.namespace if is_mains else {}
         needs, hints = hints_of(get_annotations(kind), found)
         where = self._space(found)
-        arguments = (rebuilding.class_id(kind), make, arguments, where, known_as)
+        arguments = (rebuilding.class_id(kind), kind.__qualname__, make, arguments, where, known_as)
         state = (fill, content, where, self.sent(needs), hints)
         return rebuilding.klass, arguments, state, None, None, rebuilding.fill_class
 

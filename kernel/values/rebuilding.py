@@ -205,13 +205,17 @@ def disown_classes() -> None:
 
 
 def klass(
-    identity: str, make: Callable[..., type], arguments: Sequence[Any], where: dict[str, Any], known_as: str = ""
+    identity: str, name: str, make: Callable[..., type], arguments: Sequence[Any], where: dict[str, Any], known_as: str
 ) -> type:
-    """Make a class, without content, that `fill_class` completes; one that is this process's own stays as it is."""
+    """Make a class of this qualified name, without content, that `fill_class` completes, as `function` does.
+
+    One that is this process's own stays as it is.
+    """
     own = _own.get(identity) or _existing(where, known_as)
     if isinstance(own, type):
         return own
     made = make(*arguments)
+    made.__qualname__ = name  # cloudpickle leaves that out
     _ids[made] = identity
     _unfinished[id(made)] = made
     if known_as:

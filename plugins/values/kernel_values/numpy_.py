@@ -34,7 +34,7 @@ def _reducer(kind: Any) -> Reducer | None:
     if kind is np.ma.MaskedArray:
         return _reduce_masked
     if kind.__module__.partition(".")[0] == "numpy":
-        return None
+        return _reduce_record if issubclass(kind, np.void) else None
     if issubclass(kind, np.ndarray) and kind.__reduce__ is np.ndarray.__reduce__:
         return _reduce_subclass if kind.__setstate__ is np.ndarray.__setstate__ else None
     if issubclass(kind, np.generic) and kind.__reduce__ is np.generic.__reduce__:
@@ -43,10 +43,11 @@ def _reducer(kind: Any) -> Reducer | None:
 
 
 def _reduce_array(array: Any) -> Any:
-    """Reduce an array as if it were writable, since a reader's is its own; dates and the like as numbers."""
-    contiguous = array.flags.c_contiguous or array.flags.f_contiguous
-    if array.dtype.hasobject or not contiguous or not array.nbytes:
+    """Reduce an array as if it were writable, since a reader's is its own; packed; dates and the like as numbers."""
+    if array.dtype.hasobject or not array.nbytes:
         return array.__reduce_ex__(5)
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        array = array.copy()
     words = _words_for(array.dtype)
     if words is not None:
         return _typed, (array.view(words), array.dtype)
@@ -95,6 +96,15 @@ def _of_class(array: Any, kind: Any, attributes: dict[str, Any]) -> Any:
     return array
 
 
+def _reduce_record(record: Any) -> Any:
+    """Make it a record that can be changed: what is assigned to one that numpy has rebuilt is gone at once."""
+    return _element, (np.asarray(record),)
+
+
+def _element(array: Any) -> Any:
+    return array[()]
+
+
 def _reduce_scalar(scalar: Any) -> Any:
     """Keep class and attributes of a number of a user's class: numpy's own pickle forgets both."""
     kind = type_of(scalar)
@@ -132,10 +142,20 @@ def _is_equal(one: Any, other: Any) -> Any:
     if isinstance(one, np.ndarray):
         if one.dtype != other.dtype or one.shape != other.shape:
             return False
-        if not is_equal(getattr(one, "__dict__", None), getattr(other, "__dict__", None)):
-            return False
-        return is_equal(one.tolist(), other.tolist()) if one.dtype.hasobject else one.tobytes() == other.tobytes()
+        return _is_equal_attributes(one, other) and _is_equal_content(one, other)
+    if isinstance(one, np.generic) and not isinstance(one, np.object_):
+        return _is_equal_attributes(one, other) and bool(_is_equal_content(np.asarray(one), np.asarray(other)))
     return NotImplemented
+
+
+def _is_equal_attributes(one: Any, other: Any) -> bool:
+    return is_equal(getattr(one, "__dict__", None), getattr(other, "__dict__", None))
+
+
+def _is_equal_content(one: Any, other: Any) -> bool:
+    if one.dtype.names is not None:  # between fields there may be anything
+        return all(_is_equal_content(one[name], other[name]) for name in one.dtype.names)
+    return is_equal(one.tolist(), other.tolist()) if one.dtype.hasobject else one.tobytes() == other.tobytes()
 
 
 def _is_equal_masked(one: Any, other: Any) -> bool:
