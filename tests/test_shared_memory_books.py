@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 import tempfile
@@ -20,7 +21,6 @@ from kernel_shared_memory.arena import GRAIN, Arena, part_of
 from kernel_shared_memory.blocks import Blocks
 from kernel_shared_memory.control import map_control, map_slot, size_of
 from kernel_shared_memory.files import Files
-from kernel_shared_memory.leases import Leases
 from kernel_shared_memory.place import choose
 from kernel_shared_memory.spill import Spill
 
@@ -58,7 +58,8 @@ class Process:
         self.pid = pid
         slots = [map_slot(books.words, each) for each in range(2 * OWNERS)]
         slots[number].take_over(pid)
-        self.leases = Leases(slots[number])
+        # As `Leases` has it where nobody was forked off; all processes here are one, which would not die.
+        self.table, self.entries = slots[number].table, itertools.count()
         self.spilled = os.open(books.spill.file(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         limit = books.is_within_limit
         self.arenas = [
@@ -80,6 +81,11 @@ class Process:
             return Value((number + at * OWNERS, offset, plan.size, serial), content)
         raise AssertionError
 
+    def lease(self, value):
+        index = next(self.entries)
+        self.table.write(index, value.block[0], value.part)
+        return lambda: self.table.clear(index)
+
 
 class Books(RuleBasedStateMachine):
     """Owners write, tell, read and die in any order; what a model says is in use has to stay as it was written."""
@@ -97,7 +103,7 @@ class Books(RuleBasedStateMachine):
         self.files = Files(self.segments[0], self.segments[1:], self.spill)
         self.blocks = Blocks(self.slots, OWNERS, self.files, TIGHT)
         self.dead = set()
-        self.patch = patch("kernel_shared_memory.system.is_gone", self.dead.__contains__)
+        self.patch = patch("kernel.processes.is_gone", lambda pid, _started: pid in self.dead)
         self.patch.start()
         self.pids = iter(range(1000, 1_000_000))
         self.values = []
@@ -170,8 +176,7 @@ class Books(RuleBasedStateMachine):
     def lease(self, who, pick):
         value = self.some([each for each in self.those(UNTOLD, ADOPTED) if self.may_read(who, each)], pick)
         if value is not None:
-            end = self.processes[who].leases.take(value.block[0], value.part)
-            value.leases.append((self.processes[who].pid, end))
+            value.leases.append((self.processes[who].pid, self.processes[who].lease(value)))
 
     def may_read(self, who, value):
         return value.state == ADOPTED or (value.block[0] % OWNERS == who and self.pid_of(value) is not None)
