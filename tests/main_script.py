@@ -21,10 +21,10 @@ import sys
 import typing
 
 import attrs
-from kernel_files.pickle_ import PickleDataset
 
 from kernel import Runner, node, pipeline
 from kernel.errors import NodeError
+from kernel_files.pickle_ import PickleDataset
 
 RAN = "the script ran as the main module" if __name__ == "__main__" else ""
 
@@ -57,7 +57,7 @@ class Pair(typing.NamedTuple):
     right: Status
 
 
-Point = collections.namedtuple("Point", "x y")
+Point = collections.namedtuple("Point", "x y")  # noqa: PYI024 - one of either kind
 
 
 class Registering(type):

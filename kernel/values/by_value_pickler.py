@@ -112,7 +112,7 @@ class ByValuePickler(pickle.Pickler):
 
     def _function(self, func: FunctionType) -> Any:
         is_mains = func.__globals__ is self._main.namespace
-        is_found = func.__module__ == "__main__" and main_module.is_found(func, func.__qualname__)
+        is_found = func.__module__ == "__main__" and self._main.has(func, func.__qualname__)
         if is_found and self._named:
             return NotImplemented
         if not is_found and self._is_importable(func, func.__qualname__):
@@ -185,9 +185,10 @@ class ByValuePickler(pickle.Pickler):
             data = marshal.dumps(code)
         except ValueError:  # a library has put objects of its own among its constants
             return rebuilding.renamed, (*_cloudpickle().Pickler.dispatch_table[CodeType](code), code.co_filename)
-        return rebuilding.code, (rebuilding.KIND_OF_CODE, data, self._source(code))
+        return rebuilding.code, (rebuilding.KIND_OF_CODE, data, self.source(code))
 
-    def _source(self, code: CodeType) -> _Again | None:
+    def source(self, code: CodeType) -> Any:
+        """Return what has tracebacks show the lines of code where it arrives, if its file is no file."""
         file = code.co_filename
         if file not in self._sources:
             lines = _lines(code)
@@ -198,7 +199,7 @@ class ByValuePickler(pickle.Pickler):
 
     def _class(self, kind: type) -> Any:
         is_mains = kind.__module__ == "__main__"
-        is_found = is_mains and main_module.is_found(kind, kind.__qualname__)
+        is_found = is_mains and self._main.has(kind, kind.__qualname__)
         if is_found and self._named:
             return NotImplemented
         if kind is NoneType or (not is_mains and self._is_importable(kind, kind.__qualname__)):
@@ -218,7 +219,7 @@ class ByValuePickler(pickle.Pickler):
     def _named_object(self, obj: Any) -> Any:
         """Reduce an object that pickle would write as the name that its module has it under."""
         name = getattr(obj, "__qualname__", None) or obj.__name__
-        is_found = obj.__module__ == "__main__" and main_module.is_found(obj, name)
+        is_found = obj.__module__ == "__main__" and self._main.has(obj, name)
         if is_found and self._named:
             return name
         if not is_found and self._is_importable(obj, name):
@@ -234,7 +235,7 @@ class ByValuePickler(pickle.Pickler):
         reduced = obj.__reduce_ex__(5)
         if not isinstance(reduced, str) or self._named:
             return reduced
-        name = reduced if main_module.is_found(obj, reduced) else ""
+        name = reduced if self._main.has(obj, reduced) else ""
         return self._made(obj, name, (rebuilding.unnamed, (kind, getattr(obj, "__dict__", None))))
 
     def _made(self, obj: Any, name: str, reduced: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, ForwardRef
 from weakref import WeakKeyDictionary
 
-__all__ = ["hints_of", "is_importable", "needs_of", "submodules_of"]
+__all__ = ["global_names", "hints_of", "is_importable", "names_in", "needs_of", "place_of", "submodules_of"]
 
 #: Instructions that go by a name to globals; in the body of a class within a function, names are looked up by the last.
 _BY_NAME = frozenset({"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -19,17 +19,18 @@ _names: WeakKeyDictionary[CodeType, tuple[str, ...]] = WeakKeyDictionary()
 
 def needs_of(code: CodeType, found: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the globals that code, or code within it, uses."""
-    return {name: found[name] for name in _global_names(code) if name in found}
+    return {name: found[name] for name in global_names(code) if name in found}
 
 
-def _global_names(code: CodeType) -> tuple[str, ...]:
+def global_names(code: CodeType) -> tuple[str, ...]:
+    """Return the names by which code, or code within it, looks up globals."""
     names = _names.get(code)
     if names is None:
         used: dict[str, None] = {}
         if code.co_names:
             used.update((each.argval, None) for each in dis.get_instructions(code) if each.opname in _BY_NAME)
         for inner in _within(code):
-            used.update(dict.fromkeys(_global_names(inner)))
+            used.update(dict.fromkeys(global_names(inner)))
         names = _names[code] = tuple(used)
     return names
 
@@ -72,15 +73,27 @@ def hints_of(
     """
     needs: dict[str, Any] = {}
     imported: list[tuple[str, str, str]] = []
-    for name in dict.fromkeys(name for each in annotations.values() for name in _named(each) if name in found):
-        value = found[name]
-        if isinstance(value, ModuleType):
-            imported.append((name, value.__name__, ""))
-        elif isinstance(value, type | FunctionType) and is_importable(value, value.__qualname__):
-            imported.append((name, value.__module__, value.__qualname__))
+    for name in names_in(annotations):
+        value = found.get(name)
+        if (place := place_of(value)) is not None:
+            imported.append((name, *place))
         elif isinstance(value, type | FunctionType) or type(value).__module__ in {"typing", "types"}:
             needs[name] = value
     return needs, imported
+
+
+def place_of(value: Any) -> tuple[str, str] | None:
+    """Return where something can be imported from: the module, and its name there ("": it is the module), or None."""
+    if isinstance(value, ModuleType):
+        return value.__name__, ""
+    if isinstance(value, type | FunctionType) and is_importable(value, value.__qualname__):
+        return value.__module__, value.__qualname__
+    return None
+
+
+def names_in(annotations: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the names in the texts of annotations, each once."""
+    return dict.fromkeys(name for each in annotations.values() for name in _named(each))
 
 
 def _named(annotation: Any) -> Iterable[str]:

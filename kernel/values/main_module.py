@@ -12,19 +12,23 @@ from typing import Any
 
 from attrs import define
 
-__all__ = ["Main", "as_known", "begin_worker", "by_name", "current", "entered", "is_found", "stand_in"]
+__all__ = ["Main", "as_known", "begin_worker", "by_name", "current", "entered", "stand_in"]
 
 
 @define(eq=False)
 class Main:
-    """A main module: `key` says which script it is, in whatever process; `namespace` has its globals.
-
-    `is_own`: it is what this process itself has run, and not what a runner sent.
-    """
+    """A main module: `key` says which script it is, in whatever process; `namespace` has its globals."""
 
     key: str
     namespace: dict[str, Any]
-    is_own: bool = False
+
+    def has(self, thing: Any, name: str) -> bool:
+        """Say whether it has this very object under its qualified name."""
+        first, *rest = name.split(".")
+        found = self.namespace.get(first)
+        for part in rest:
+            found = getattr(found, part, None)
+        return found is thing
 
 
 #: What stands for the runner's main module in this thread of a process that serves several, else in all of it.
@@ -42,7 +46,7 @@ def current() -> Main:
     if found is not None:
         return found
     module = sys.modules["__main__"]
-    return Main(_key(getattr(module, "__file__", None)), vars(module), is_own=True)
+    return Main(_key(getattr(module, "__file__", None)), vars(module))
 
 
 def _key(file: str | None) -> str:
@@ -66,15 +70,6 @@ def begin_worker() -> None:
     """Count the runner alone whose worker this process is: what a fork has inherited was not for it."""
     global _known, _unknown
     _known, _unknown = 1, 0
-
-
-def is_found(thing: Any, name: str) -> bool:
-    """Say whether the main module has this very object under its qualified name."""
-    first, *rest = name.split(".")
-    found = current().namespace.get(first)
-    for part in rest:
-        found = getattr(found, part, None)
-    return found is thing
 
 
 def by_name() -> bool:

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import field, frozen
 
 from kernel.values import main_module
 from kernel.values.rebuilding import NAMED_KINDS
 from kernel_remote.hidden import taken_by_value
-
-if TYPE_CHECKING:
-    from kernel_remote.small_pickler import SmallPickler
 
 __all__ = ["Definitions", "Shipment", "ship", "ship_again"]
 
@@ -63,15 +60,18 @@ def ship(program: Any, hidden: Sequence[ModuleType] = (), *, far: bool = False) 
     defined = dict(_defined(found))
     if data is not None and not defined:
         return Shipment(data)
+    from kernel_remote.others import dump_others  # noqa: PLC0415 - only what goes by value needs it
+    from kernel_remote.small_pickler import SmallPickler  # noqa: PLC0415 - as above
+
     with taken_by_value(hidden):
-        pickler = _small_pickler()
+        pickler = SmallPickler()
         if data is None:
             pickler.dump(program)
         at = pickler.file.tell()
-        names = defined.keys() - pickler.defined.keys()
-        others, left_out = _dump_others(pickler, {name: defined[name] for name in names})
+        others = {name: thing for name, thing in defined.items() if name not in pickler.defined}
+        left_out = dump_others(pickler, others, found)
         written = pickler.file.getvalue()
-    definitions = _described(found, others, left_out, far=far)
+    definitions = _described(found, others.keys() - left_out.keys(), left_out, far=far)
     if data is not None:
         return Shipment(data, definitions, written)
     return Shipment(written[:at], definitions, written[at:], goes_on=True)
@@ -79,11 +79,15 @@ def ship(program: Any, hidden: Sequence[ModuleType] = (), *, far: bool = False) 
 
 def ship_again() -> Shipment:
     """Pickle all that the main module of a worker has, for a process that the worker starts."""
+    from kernel_remote.others import dump_others  # noqa: PLC0415 - few nodes start processes
+    from kernel_remote.small_pickler import SmallPickler  # noqa: PLC0415 - as above
+
     found = _complete()
-    pickler = _small_pickler(small=False)
+    pickler = SmallPickler(small=False)
     things = {name: value for name, value in found.items() if not name.startswith("__")}
-    others, left_out = _dump_others(pickler, things, small=False)
-    return Shipment(pickle.dumps(None), _described(found, others, left_out), pickler.file.getvalue())
+    left_out = dump_others(pickler, things, found)
+    definitions = _described(found, things.keys() - left_out.keys(), left_out)
+    return Shipment(pickle.dumps(None), definitions, pickler.file.getvalue())
 
 
 def _complete() -> Mapping[str, Any]:
@@ -95,7 +99,7 @@ def _complete() -> Mapping[str, Any]:
 
 
 def _described(
-    found: Mapping[str, Any], others: Mapping[str, Any], left_out: Mapping[str, str], *, far: bool = False
+    found: Mapping[str, Any], others: Iterable[str], left_out: Mapping[str, str], *, far: bool = False
 ) -> Definitions:
     return Definitions(
         main_module.current().key,
@@ -104,34 +108,6 @@ def _described(
         left_out,
         _lines(found.get("__file__")) if far else (),
     )
-
-
-def _small_pickler(*, small: bool = True) -> SmallPickler:
-    from kernel_remote.small_pickler import SmallPickler  # noqa: PLC0415 - only what goes by value needs it
-
-    return SmallPickler(small=small)
-
-
-def _dump_others(
-    pickler: SmallPickler, others: Mapping[str, Any], *, small: bool = True
-) -> tuple[Mapping[str, Any], dict[str, str]]:
-    """Pickle what the program does not need; return that, and why some of it is left out."""
-    left_out: dict[str, str] = {}
-    try:
-        pickler.dump_others(others)
-    except Exception:  # something of it cannot be pickled, or brings much data: each is asked by itself which it is
-        left_out = {
-            name: reason for name, thing in others.items() if (reason := _small_pickler(small=small).obstacle(thing))
-        }
-        others = {name: thing for name, thing in others.items() if name not in left_out}
-        pickler.without = left_out.keys()
-        try:
-            pickler.dump_others(others)
-        except Exception as error:  # what can be sent by itself cannot be sent with the rest
-            left_out.update(dict.fromkeys(others, f"{type(error).__name__}: {error}"))
-            others = {}
-            pickler.dump_others(others)
-    return others, left_out
 
 
 def _by_reference(program: Any, hidden: Sequence[ModuleType]) -> bytes | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any
@@ -48,7 +48,11 @@ class SmallPickler(ByValuePickler):
         #: Names of the main module that do not travel.
         self.without: Collection[str] = ()
 
-    def dump_others(self, things: Mapping[str, Any]) -> None:
+    def twin(self) -> SmallPickler:
+        """Return a pickler that has pickled nothing, to ask what it can."""
+        return SmallPickler(small=self._small)
+
+    def dump_others(self, things: Any) -> None:
         """Pickle definitions; when that fails, all is as before. Raises whatever stops it."""
         at, memo, filled, defined = self.file.tell(), self.memo.copy(), set(self.filled), dict(self.defined)
         self.file.limit, self._is_at_others = at + _MOST_BYTES if self._small else None, True
@@ -64,15 +68,17 @@ class SmallPickler(ByValuePickler):
         """Say why a definition cannot travel, whatever becomes of those that it refers to; empty if it can."""
         self._is_alone = True
         try:
-            self.dump_others({"": thing})
+            self.dump_others(thing)
         except Exception as error:  # whatever stops it is the reason
             return f"{type(error).__name__}: {error}"
         return ""
 
     def sent(self, needs: dict[str, Any]) -> dict[str, Any]:
+        """Choose what travels of what a definition needs of the main module: all that the program needs."""
+        return self.chosen(needs) if self._is_at_others else needs
+
+    def chosen(self, needs: dict[str, Any]) -> dict[str, Any]:
         """Leave out what is no small thing, and what cannot travel."""
-        if not self._is_at_others:
-            return needs
         if self._is_alone:
             return {}
         return {

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kernel.values import main_module, rebuilding
 from kernel.values.main_module import Main
 from kernel_remote.nested import Resumed
+from kernel_remote.plain import rebuild
 
 if TYPE_CHECKING:
     from kernel_remote.definitions import Definitions, Shipment
@@ -60,7 +61,10 @@ class StandIn(ModuleType):
             if others is None:
                 return
             try:
-                rebuilding.provide(vars(self), others.load(), ())
+                things, functions, needs, hints = others.load()
+                rebuilding.provide(vars(self), things, ())
+                rebuild(functions, vars(self))
+                rebuilding.provide(vars(self), needs, hints)
             except Exception as error:  # it imports what the program does not need, and this worker may not have
                 self._problem = f"{type(error).__name__}: {error}"
 
