@@ -48,7 +48,7 @@ def row_of(kind, measured):
 
 
 def refused_row(kind):
-    return f"| {kind.name} | `{kind.refused.removesuffix(": ")}` |"
+    return f"| {kind.name} | `{kind.refused.removesuffix(': ')}` |"
 
 
 def tables(measured):
