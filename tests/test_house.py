@@ -26,7 +26,7 @@ TEXTS = {".py", ".md", ".toml", ".yml", ".yaml", ".cfg", ".txt", ".html", ".svg"
 
 FILE_LINES = 300
 FUNCTION_LINES = 40
-#: Lines of code of the kernel without its conformance kit, by part; docstrings, comments and blank lines are not counted.
+#: Lines of code of the kernel without its kit, by part; docstrings, comments and blank lines are not counted.
 #: Values are copied, pickled and told apart in every process, whatever runs and keeps them: no plugin's business.
 CEILINGS = {"values": 950, "all else": 7_000}
 
