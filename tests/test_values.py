@@ -16,8 +16,9 @@ import pytest
 
 from kernel import Runner, node, pipeline, run
 from kernel.datasets import MemoryDataset
-from kernel.errors import DatasetError, KernelError, PluginError
+from kernel.errors import DatasetError, KernelError, PluginError, ValidationError
 from kernel.plugins.installed import scan
+from kernel.plugins.listing import describe
 from kernel.values import Library, is_equal, libraries
 from kernel.values.copying import copy_value
 from kernel.values.pickling import dump, load, load_inline
@@ -100,6 +101,60 @@ class Both:
         self.one = self.other = [1]
 
 
+class Slots:
+    __slots__ = ("members",)
+
+    def __init__(self, *members):
+        self.members = [*members]
+
+
+def looped(last):
+    found = [1]
+    found += [found, last]
+    return found
+
+
+SAME = {
+    "values that hold themselves": looped,
+    "objects with slots": Slots,
+    "exceptions": ValueError,
+    "iterators": lambda last: iter([1, last]),
+    "numbers with attributes": lambda last: marked(Celsius(1.5), last),
+    "numbers of numpy": np.float64,
+    "records": lambda last: np.array([(1, last)], dtype=[("a", "i4"), ("b", "f8")])[0],
+    "some fields of an array": lambda last: np.array([(1, 5, last)] * 3, dtype="i4,f8,f8")[["f0", "f2"]],
+    "sources of random numbers": Random,
+}
+
+
+def marked(number, last):
+    number.last = last
+    return number
+
+
+@pytest.mark.parametrize("make", SAME.values(), ids=SAME)
+def test_values_are_equal_if_they_are_the_same_to_a_reader(make):
+    assert is_equal(make(1), make(1))
+    assert not is_equal(make(1), make(2))
+
+
+def test_what_lies_between_the_fields_of_an_array_does_not_count():
+    one, other = (np.array([(1, hidden, 2)] * 3, dtype="i4,f8,f8")[["f0", "f2"]] for hidden in (5, 6))
+    assert is_equal(one, other)
+
+
+def test_functions_are_equal_to_themselves_alone():
+    assert is_equal(make_list, make_list)
+    assert not is_equal(make_list, clear)
+
+
+def test_a_record_that_was_read_can_be_changed():
+    record = np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")])[0]
+    for got in (copy_value(record), load_inline("x", dump("x", record).inline())):
+        got["a"] = 9
+        assert (got["a"], record["a"]) == (9, 1)
+
+
 def test_what_is_one_object_in_a_value_is_one_in_what_its_reader_gets():
     got = copy_value({"both": Both(), "array": (array := np.arange(3)), "same": array})
     assert got["both"].one is got["both"].other
@@ -145,8 +200,13 @@ def test_a_given_value_that_is_refused_is_refused_before_any_node_runs(name, tmp
     ran = tmp_path / "ran"
     for executor in EXECUTORS:
         flow = pipeline([node(touch, "file", "touched", name="first"), node(len, "x", "n", name="read")])
-        with pytest.raises(KernelError, match="x: a value of type 'list' cannot be serialised"):
-            run(flow, {"x": [REFUSED[name]()], "file": str(ran)}, executor=executor)
+        flow += pipeline([node(len, "y", "m", name="read_more")])
+        given = {"x": [REFUSED[name]()], "y": [REFUSED[name]()], "file": str(ran)}
+        with pytest.raises(ValidationError, match="x: a value of type 'list' cannot be serialised") as refused:
+            run(flow, given, executor=executor)
+        said = "\n".join(refused.value.problems)
+        assert "(read by: read)" in said
+        assert "(read by: read_more)" in said, "all at once"
         assert not ran.exists()
 
 
@@ -196,6 +256,18 @@ def test_large_arrays_of_any_type_are_left_out_of_the_pickle(make):
     dumped = dump("x", value)
     assert len(dumped.stream) < 2_000
     assert sum(buffer.nbytes for buffer in dumped.buffers) >= value.nbytes
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.arange(40_000.0)[::-2], np.arange(40_000).reshape(2, -1).T[::2], np.arange(40_000).view("M8[s]")[::2]],
+    ids=str,
+)
+def test_arrays_with_gaps_are_packed_and_left_out_of_the_pickle(array):
+    dumped = dump("x", {"a": array})
+    assert len(dumped.stream) < 1_000
+    assert sum(buffer.nbytes for buffer in dumped.buffers) == array.nbytes
+    assert is_equal(load_inline("x", dumped.inline())["a"], array)
 
 
 # ---- state
@@ -288,6 +360,12 @@ def test_a_library_that_cannot_be_loaded_is_named(monkeypatch):
     kind = type("Thing", (), {"__module__": "a_library.things"})
     with pytest.raises(PluginError, match=r"values of 'a_library' cannot be loaded from 'no_such_plugin:LIBRARY'"):
         libraries.library_of(kind)
+
+
+def test_the_list_of_plugins_says_what_each_is_about():
+    told = {info.name: info.doc for info in describe(load=True) if info.kind == "values"}
+    assert told["numpy"].startswith("Values of numpy: ")
+    assert len({told[name] for name in ("numpy", "pandas", "polars", "pyarrow")}) == 4
 
 
 def test_what_every_process_knows_by_itself_is_what_is_installed():

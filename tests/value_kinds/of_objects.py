@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import functools
 import json
+import warnings
 from dataclasses import dataclass
 
 import attrs
-from matplotlib.figure import Figure
 from PIL import Image
 
 from value_kinds.kind import Kind, set_attribute, set_key
@@ -123,7 +123,11 @@ def add_member(value):
 
 
 def figure():
-    made = Figure()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # an old one uses what a new library of others warns of
+        from matplotlib.figure import Figure
+
+        made = Figure()
     made.add_subplot().plot([1, 2, 3])
     return made
 

@@ -85,9 +85,9 @@ def reader():
 
 KINDS = [
     Kind("`memoryview`", lambda: memoryview(b"abc"), refused="cannot pickle 'memoryview' object"),
-    Kind("`dict_keys`", lambda: {"a": 1}.keys(), refused="cannot pickle 'dict_keys' object"),
-    Kind("`dict_values`", lambda: {"a": 1}.values(), refused="cannot pickle 'dict_values' object"),
-    Kind("`dict_items`", lambda: {"a": 1}.items(), refused="cannot pickle 'dict_items' object"),
+    Kind("`dict_keys`", {"a": 1}.keys, refused="cannot pickle 'dict_keys' object"),
+    Kind("`dict_values`", {"a": 1}.values, refused="cannot pickle 'dict_values' object"),
+    Kind("`dict_items`", {"a": 1}.items, refused="cannot pickle 'dict_items' object"),
     Kind("`re.Match`", lambda: re.match("a", "a"), refused="cannot pickle 're.Match' object"),
     Kind("generator", lambda: (n for n in ()), refused="cannot pickle 'generator' object"),
     Kind("coroutine", coroutine, refused="cannot pickle 'coroutine' object"),

@@ -9,17 +9,21 @@ import re
 import types
 import uuid
 from array import array
-from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
+from collections import ChainMap, Counter, OrderedDict, UserDict, defaultdict, deque
 from decimal import Decimal
 from fractions import Fraction
 from ipaddress import ip_address
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
 from value_kinds.kind import MANY, Kind, add, add_to_first, set_attribute, set_first, set_key
 
-Point = namedtuple("Point", "x y")
+
+class Point(NamedTuple):
+    x: list
+    y: int
 
 
 def looped():
@@ -103,9 +107,9 @@ KINDS = [
     Kind("`MappingProxyType`", lambda: types.MappingProxyType({"a": [1]}), lambda v: v["a"].append(2)),
     Kind(
         "`ElementTree.Element`",
-        lambda: ElementTree.fromstring("<a><b c='1'>t</b></a>"),
+        lambda: ET.fromstring("<a><b c='1'>t</b></a>"),
         lambda v: v.clear(),
-        ElementTree.tostring,
+        ET.tostring,
     ),
     Kind(
         "`random.Random`",
