@@ -70,6 +70,8 @@ def _is_own_column(block: Any) -> bool:
         return is_own_array(values)
     if hasattr(values, "_pa_array"):
         return _make_own_memory(values)
+    if hasattr(values, "categories"):
+        return False  # columns share them, by a type that may be anybody's, though each can name them anew
     for name in ("_data", "_mask") if hasattr(values, "_mask") else ("_ndarray",):
         array = getattr(values, name, None)
         if type(array).__module__ != "numpy" or not is_held_by_one(array) or not is_own_array(array):
