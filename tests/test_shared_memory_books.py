@@ -26,7 +26,7 @@ from kernel_shared_memory.spill import Spill
 
 OWNERS = 2
 ARENA = 4096 * GRAIN
-LIMIT, TIGHT, IDLE = 40 * GRAIN, 30 * GRAIN, 12 * GRAIN
+LIMIT, TIGHT, IDLE = 40 * GRAIN, 30 * GRAIN, 4 * GRAIN
 PICK = st.integers(0, 1 << 16)
 WHO = st.integers(0, OWNERS - 1)
 #: Few sizes, so that places are used again as they are.
@@ -56,6 +56,8 @@ class Process:
 
     def __init__(self, books, number, pid):
         self.pid = pid
+        #: The last block in each arena that was not written by this process.
+        self.since = {arena: books.slots[arena].serial for arena in (number, number + OWNERS)}
         slots = [map_slot(books.words, each) for each in range(2 * OWNERS)]
         slots[number].take_over(pid)
         # As `Leases` has it where nobody was forked off; all processes here are one, which would not die.
@@ -161,25 +163,24 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=PICK)
     def drop_by_its_owner(self, pick):
-        own = {process.pid: process for process in self.processes}
-        value = self.some([value for value in self.those(UNTOLD) if self.pid_of(value) in own], pick)
+        value = self.some([value for value in self.those(UNTOLD) if self.is_its_owners(value)], pick)
         if value is not None:
             value.state = FORGOTTEN
-            own[self.pid_of(value)].arenas[value.block[0] // OWNERS].drop(value.part)
+            arena = value.block[0]
+            self.processes[arena % OWNERS].arenas[arena // OWNERS].drop(value.part)
 
-    def pid_of(self, value):
+    def is_its_owners(self, value):
         # What a process wrote before its successor took its slot is not that one's to drop.
-        process = self.processes[value.block[0] % OWNERS]
-        return process.pid if value.block[3] > getattr(process, "since", {}).get(value.block[0], 0) else None
+        return value.block[3] > self.processes[value.block[0] % OWNERS].since.get(value.block[0], 0)
 
     @rule(who=WHO, pick=PICK)
     def lease(self, who, pick):
-        value = self.some([each for each in self.those(UNTOLD, ADOPTED) if self.may_read(who, each)], pick)
+        readable = [value for value in self.those(UNTOLD) if self.is_its_owners(value)]
+        value = self.some(readable + self.those(ADOPTED), pick)
         if value is not None:
-            value.leases.append((self.processes[who].pid, self.processes[who].lease(value)))
-
-    def may_read(self, who, value):
-        return value.state == ADOPTED or (value.block[0] % OWNERS == who and self.pid_of(value) is not None)
+            # What nobody was told about only its owner can read.
+            reader = self.processes[who if value.state == ADOPTED else value.block[0] % OWNERS]
+            value.leases.append((reader.pid, reader.lease(value)))
 
     @rule(pick=PICK)
     def end_lease(self, pick):
@@ -200,9 +201,7 @@ class Books(RuleBasedStateMachine):
                     value.state = DROPPED
             self.blocks.sweep(who)
         os.close(process.spilled)
-        since = {arena: self.slots[arena].serial for arena in (who, who + OWNERS)}
         self.processes[who] = Process(self, who, next(self.pids))
-        self.processes[who].since = since
         self.blocks.sweep(who)
         self.blocks.flush()
 
