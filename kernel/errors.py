@@ -14,6 +14,7 @@ __all__ = [
     "NodeError",
     "PipelineError",
     "PluginError",
+    "RebuildError",
     "SchedulingError",
     "ValidationError",
     "VersionNotFoundError",
@@ -53,6 +54,32 @@ class DataLost(DatasetError):  # noqa: N818 - a loss is what it is called in the
         return (
             f"{', '.join(self.names)}: lost with the worker that kept it: {self.how}. Run again from the nodes that "
             f"make it, or keep values outside of workers: --catalog objects"
+        )
+
+
+class RebuildError(DatasetError):
+    """A value in memory that was serialised and cannot be rebuilt: `name` of its dataset, `problem` as type and text.
+
+    What its class said may show data, so the message has that only once `tell` was called, by the run.
+    """
+
+    def __init__(self, name: str, problem: str, maker: str | None = None) -> None:
+        super().__init__(name, problem, maker)
+        self.name = name
+        self.problem = problem
+        self.maker = maker
+
+    def tell(self, maker: str) -> None:
+        """Say all that is known of it. `maker` is the node that made it; empty: no node of the run did."""
+        self.maker = maker
+        self.args = (self.name, self.problem, maker)
+
+    def __str__(self) -> str:
+        made = f" that node {self.maker!r} made" if self.maker else ""
+        problem = self.problem.partition(":")[0] if self.maker is None else self.problem.rstrip(".")
+        return (
+            f"{self.name}: the value{made} was serialised but cannot be rebuilt here: {problem}. "
+            f"Check that its module can be imported by workers and that its class can be unpickled."
         )
 
 

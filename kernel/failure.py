@@ -11,8 +11,9 @@ from typing import Any
 
 from kernel.errors import NodeError
 from kernel.specs.events import Failure
-from kernel.values.describing import described
-from kernel.values.pickling import by_value
+from kernel.values.by_value import by_value
+from kernel.values.describing import described, said
+from kernel.values.main_module import by_name
 
 __all__ = ["capture", "rebuild"]
 
@@ -62,11 +63,7 @@ def _message(error: BaseException) -> str:
 
 
 def _said(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
-        text = f"(its message could not be made: {type(second).__name__})"
-    return _cut(text, " ")
+    return _cut(said(error), " ")
 
 
 def _text(error: BaseException) -> str:
@@ -146,7 +143,7 @@ def _pickled(error: BaseException) -> bytes | None:
 
 def _dumps_by_reference(error: BaseException) -> bytes:
     data = pickle.dumps(error, 5)
-    if b"__main__" in data:
+    if b"__main__" in data and not by_name():
         raise pickle.PicklingError("what the main script defines is not importable elsewhere")
     return data
 

@@ -21,6 +21,7 @@ from kernel.sizing import pool_size, usable_cpus, useful_workers
 from kernel.specs.catalog import ResumableCatalog
 from kernel.specs.executor import HoldingExecutor
 from kernel.validation import check_resources, distant_names, validate, validate_alone
+from kernel.values.main_module import as_known
 from kernel.work import Work, only_missing
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class Lifecycle:
             if only_missing_outputs:
                 pipeline = only_missing(pipeline, datasets)
             earlier = catalog.found() if isinstance(catalog, ResumableCatalog) else None
-            result = self._run(Work.after(earlier, pipeline, datasets), executor, catalog)
+            with as_known(known=executor.capabilities.knows_main):
+                result = self._run(Work.after(earlier, pipeline, datasets), executor, catalog)
             if self.hooks.after_pipeline_run is not None:
                 self.hooks.after_pipeline_run(run_result=result, **told)
         except BaseException as error:  # an interrupt is told to listeners, too; it is raised again as it came
@@ -113,7 +115,8 @@ class Lifecycle:
         if isinstance(executor, HoldingExecutor):
             _bring(work.returned, executor, catalog)
         catalog.settle(work.returned)
-        return Result(work.whole.plan.free_outputs, datasets, report, (catalog, store), work.persistent)
+        whole = work.whole.plan
+        return Result(whole.free_outputs, datasets, report, (catalog, store), work.persistent, whole.maker)
 
     def _start(self, work: Work, executor: Executor, catalog: Catalog, store: Store, workers: int) -> int:
         """Have the catalog keep the values that exist before the run, start the workers, and return how many."""

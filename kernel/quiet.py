@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.errors import DatasetError
 from kernel.held import Held, forget_held, hold
-from kernel.nodes.calling import bind_inputs, unpack_outputs
+from kernel.nodes.calling import bind_inputs, names_of, unpack_outputs
 from kernel.notes import noted
 from kernel.specs.tasks import MADE
-from kernel.turn import NO_VALUE, failure_of, names_of
+from kernel.turn import NO_VALUE, failure_of
 
 if TYPE_CHECKING:
     from kernel.nodes.calling import DeclaredNames
@@ -61,7 +61,7 @@ def run_quietly(
     except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
         if tell is not None:
             tell()
-        failure = failure_of(error, place, names_of(declared), values)
+        failure = failure_of(program, error, place, names_of(declared), values)
         _discard(program.store, saved)
         size = 0
     noted.reset(token)

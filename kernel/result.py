@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from kernel.datasets import access
+from kernel.errors import RebuildError
 from kernel.processes import Home
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ class Result(Mapping[str, Any]):
     """The free outputs of a run by name. Each access gives a value of its own, which may be changed freely.
 
     It owns what the run left in memory: that stays until the result is closed or collected, whatever becomes of the
-    runner. `persistent` names the outputs that were saved to a declared dataset; they are loaded from there. A process
-    that is forked off may use what it inherits, and close it: what the run left stays the other's.
+    runner. `persistent` names the outputs that were saved to a declared dataset; they are loaded from there. `maker`
+    says which node made an output. A process that is forked off may use what it inherits, and close it: what the run
+    left stays the other's.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Result(Mapping[str, Any]):
         report: RunReport,
         memory: tuple[Catalog, Store] | None = None,
         persistent: Collection[str] = (),
+        maker: Callable[[str], str] | None = None,
     ) -> None:
         self.report = report
         self._names = dict.fromkeys(names, False)
@@ -39,6 +42,7 @@ class Result(Mapping[str, Any]):
         self.persistent = tuple([name for name in names if name in persistent] if persistent else ())
         self._datasets = datasets
         self._memory = memory
+        self._maker = maker
         self._finalizer = weakref.finalize(self, _close, Home(), memory[0]) if memory is not None else None
 
     def __getitem__(self, name: str) -> Any:
@@ -50,7 +54,11 @@ class Result(Mapping[str, Any]):
         if self._memory is None:
             raise ValueError(f"the result was closed, so the value of {name!r} is gone")
         catalog, store = self._memory
-        return store.load(name, catalog.handle(name))
+        try:
+            return store.load(name, catalog.handle(name))
+        except RebuildError as error:
+            error.tell("" if self._maker is None else self._maker(name))
+            raise
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

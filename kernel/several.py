@@ -11,10 +11,10 @@ from attrs import define, evolve
 from kernel.complaints import Complaints
 from kernel.errors import DataLost
 from kernel.failure import capture
+from kernel.nodes.calling import names_of
 from kernel.specs.events import Event, Outcomes, State
 from kernel.specs.executor import Capabilities, HoldingExecutor, Reach
 from kernel.specs.tasks import Chain, Tasks
-from kernel.turn import names_of
 
 if TYPE_CHECKING:
     from kernel.nodes import Node
@@ -61,6 +61,7 @@ class Several:
         self._usual = self.capabilities = Capabilities(
             reach=max(part.reach for part in parts),
             chains=executor.capabilities.chains,
+            definitions=all(part.knows_main for part in parts),
         )
         self.default_catalog = max((part.executor for part in self._parts.values()), key=_reach).default_catalog
 

@@ -9,37 +9,37 @@ from attrs import frozen
 
 from kernel.datasets.access import load as load_dataset
 from kernel.datasets.access import save as save_dataset
-from kernel.errors import DatasetError, HookError
+from kernel.errors import DatasetError, HookError, RebuildError
 from kernel.failure import capture
 from kernel.held import Held, forget_held, hold
-from kernel.nodes.calling import bind_inputs, unpack_outputs
+from kernel.nodes.calling import bind_inputs, names_of, unpack_outputs
 from kernel.specs.tasks import MADE
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset
-    from kernel.nodes.calling import DeclaredNames
     from kernel.specs.events import Failure
-    from kernel.specs.tasks import NodeDetails
+    from kernel.specs.tasks import NodeDetails, Program
     from kernel.worker import Worker
 
-__all__ = ["NO_VALUE", "Turn", "TurnCatalog", "failure_of", "names_of"]
+__all__ = ["NO_VALUE", "Turn", "TurnCatalog", "failure_of"]
 
 NO_VALUE = "{}: None was to be saved; a node that makes nothing declares no output"
 
 
-def failure_of(error: BaseException, place: str, names: Sequence[str], values: Sequence[Any] | None) -> Failure:
+def failure_of(
+    program: Program, error: BaseException, place: str, names: Sequence[str], values: Sequence[Any] | None
+) -> Failure:
     """Put a turn's error into a form that travels; `values` are those of the inputs while they are there."""
+    if isinstance(error, RebuildError):
+        error.tell(_maker(program, error.name))
     inputs = dict(zip(names, values, strict=True)) if values is not None and len(values) == len(names) else None
     return capture(error, "hook" if isinstance(error, HookError) else place, inputs)
 
 
-def names_of(declared: DeclaredNames) -> Sequence[str]:
-    """List the dataset names of one side of a node, in order."""
-    if isinstance(declared, str):
-        return (declared,)
-    if declared is None:
-        return ()
-    return declared if isinstance(declared, tuple) else tuple(declared.values())
+def _maker(program: Program, name: str) -> str:
+    """Return the node that makes a dataset; empty when none of the run does."""
+    made = zip(program.names, program.outputs, strict=True)
+    return next((node for node, declared in made if name in names_of(declared)), "")
 
 
 @frozen

@@ -176,7 +176,7 @@ def _datasets_out_of_reach(names: Sequence[str], datasets: Datasets) -> list[str
 
 def _unserialisable(value: object) -> str | None:
     try:
-        by_value(value)
+        by_value(value, named=False)
     except Exception as error:  # whatever a type's pickling raises is the reason
         return f"{type(error).__name__}: {error}"
     return None

@@ -12,10 +12,11 @@ from time import time as clock
 from typing import TYPE_CHECKING, Any
 
 from kernel.hooks import Hooks
+from kernel.nodes.calling import names_of
 from kernel.notes import note, noted
 from kernel.quiet import run_quietly
 from kernel.specs.tasks import NodeDetails, Program
-from kernel.turn import Turn, failure_of, names_of
+from kernel.turn import Turn, failure_of
 from kernel.values.libraries import register
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Worker:
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
             if final and self.on_failure is not None:
                 self.on_failure()
-            failure = failure_of(error, turn.place, turn.inputs, values)
+            failure = failure_of(self.program, error, turn.place, turn.inputs, values)
             turn.drop_saved()
         noted.reset(token)
         return index, saved, start, loaded, ran, clock(), size, failure, attempt, notes or None, turn.tokens

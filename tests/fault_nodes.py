@@ -109,6 +109,13 @@ class Explodes:
         return int, ("not a number",)
 
 
+class ExplodesWithoutText:
+    """Can be pickled; raises an error without a message when it is unpickled."""
+
+    def __reduce__(self):
+        return raises, (ShowsNothing,)
+
+
 class RefusesToBeRebuilt:
     """Can be pickled; raises when it is unpickled, and shows what it holds wherever it can."""
 
@@ -510,6 +517,14 @@ class KillsAfterResult(Keeps):
             self.left -= 1
             with suppress(ProcessLookupError):  # two results came together, and it died for the first
                 os.kill(pid, signal.SIGKILL)
+
+
+class HearsOfLoads:
+    """A listener to datasets: turns are not run quietly where one listens."""
+
+    @hookimpl
+    def before_dataset_loaded(self, dataset_name):
+        """Take note, of nothing."""
 
 
 class DiesAtTheEnd:

@@ -8,11 +8,14 @@ import pytest
 
 import fault_nodes as nodes
 from kernel import Runner, node, pipeline
-from kernel.errors import DatasetError, NodeError, ValidationError, WorkerLost
+from kernel.errors import DatasetError, NodeError, RebuildError, ValidationError, WorkerLost
 from kernel.specs.events import State
 from kernel.testing.listeners import Ends
 
 pytestmark = pytest.mark.timeout(60)
+
+#: Executors between whose processes values travel as bytes.
+FAR = [("process_pool", {"catalog": "memory"}), ("process_pool", {"catalog": "shared_memory"}), ("futures", {})]
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +62,29 @@ def test_a_result_that_cannot_be_sent_is_its_nodes_error_and_names_the_dataset(p
     assert part in str(error)
 
 
-def test_a_result_that_cannot_be_rebuilt_is_its_readers_error_and_names_the_dataset(pool):
+@pytest.mark.parametrize(("executor", "options"), FAR, ids=lambda given: given if isinstance(given, str) else "")
+@pytest.mark.parametrize("hooks", [[], [nodes.HearsOfLoads()]], ids=["unheard", "heard"])
+def test_a_result_that_cannot_be_rebuilt_is_its_readers_error_and_names_who_made_it(executor, options, hooks):
     steps = [node(nodes.explodes, "x", "made", name="makes"), node(nodes.same, "made", "y", name="reads")]
-    error = error_of(pool, steps, {"x": 1})
+    with Runner(executor, workers=2, hooks=hooks, **options) as runner:
+        error = error_of(runner, steps, {"x": 1})
     assert error.node == "reads"
-    assert str(error.cause).startswith("made: ")
-    assert "rebuilt" in str(error.cause)
+    assert isinstance(error.cause, RebuildError)
+    assert (error.cause.name, error.cause.maker) == ("made", "makes")
+    assert str(error.cause).startswith("made: the value that node 'makes' made ")
+    assert "ValueError: invalid literal for int() with base 10: 'not a number'" in str(error.cause)
 
 
 def test_an_input_of_the_run_that_cannot_be_rebuilt_is_its_readers_error_and_names_the_dataset(pool):
     error = error_of(pool, [node(nodes.same, "given", "y", name="reads")], {"given": nodes.Explodes()})
     assert error.node == "reads"
-    assert str(error.cause).startswith("given: ")
+    assert str(error.cause).startswith("given: the value was ")
+    assert "'not a number'" in str(error.cause)
+
+
+def test_an_error_about_a_value_tells_what_its_class_said_even_where_that_raises(pool):
+    error = error_of(pool, [node(nodes.same, "given", "y", name="reads")], {"given": nodes.ExplodesWithoutText()})
+    assert "ShowsNothing: (its message could not be made: RuntimeError)" in str(error.cause)
 
 
 @pytest.mark.parametrize("value", [nodes.Deep(), nodes.a_lock(0)], ids=["too deep", "a lock"])
@@ -82,8 +96,9 @@ def test_an_input_of_the_run_that_cannot_be_sent_is_refused_and_named_with_its_r
 
 
 def test_a_free_output_that_cannot_be_rebuilt_is_an_error_that_names_it_when_it_is_asked_for(pool):
-    result = pool.run(pipeline([node(nodes.explodes, "x", "made")]), {"x": 1})
-    with result, pytest.raises(DatasetError, match="made: "):
+    result = pool.run(pipeline([node(nodes.explodes, "x", "made", name="explodes")]), {"x": 1})
+    said = "made: the value that node 'explodes' made .* ValueError: invalid literal .* 'not a number'"
+    with result, pytest.raises(DatasetError, match=said):
         result["made"]
 
 

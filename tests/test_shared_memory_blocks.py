@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel import serialise
-from kernel_shared_memory import layout
+from kernel_shared_memory import layout, marks
 from kernel_shared_memory.account import Account
 from kernel_shared_memory.control import Slot, map_slot, size_of
 from kernel_shared_memory.freelist import FreeList
-from kernel_shared_memory.leasetable import leases_in
+from kernel_shared_memory.leasetable import UNKNOWN, leases_in
 from kernel_shared_memory.region import Region
 from kernel_shared_memory.returns import CELLS, MOST
 
@@ -158,6 +159,32 @@ def test_slots_do_not_share_words():
 
 
 # -- how a value lies in a block
+
+
+@pytest.mark.skipif(not marks.can_count(), reason="this system counts no marks")
+def test_a_lease_that_is_left_to_children_counts_as_long_as_any_process_has_one_of_its_marks():
+    table = slot().table
+    own, first, second = marks.make(), marks.make(), marks.make()
+    bits = [table.add_mark(mark.number) for mark in (own, first, second)]
+    for index, marked in enumerate((bits[1], bits[1] | bits[2], UNKNOWN, bits[0])):
+        table.write(index, 0, (10 * index, 1), marked)
+        table.leave(index, marked)
+    table.write(4, 0, (40, 1), bits[0])
+
+    def counting():
+        return [part[0] for _, part in leases_in(table.words())]
+
+    assert counting() == [0, 10, 20, 30, 40]
+    first.drop()
+    assert counting() == [10, 20, 30, 40]
+    second.drop()
+    assert counting() == [20, 30, 40]
+    assert list(table.prune(but=bits[0])) == [0, 1, 3]
+    assert counting() == [20, 40]
+    assert table.free() == [0, 1, 3]
+    table.void()  # the process is gone, and so is its mark
+    own.drop()
+    assert counting() == [20]
 
 
 @given(st.binary(min_size=1, max_size=300), st.lists(st.binary(max_size=300), max_size=5), st.integers(1, 2**63))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 import tempfile
@@ -20,15 +21,16 @@ from kernel_shared_memory.arena import GRAIN, Arena, part_of
 from kernel_shared_memory.blocks import Blocks
 from kernel_shared_memory.control import map_control, map_slot, size_of
 from kernel_shared_memory.files import Files
-from kernel_shared_memory.leases import Leases
 from kernel_shared_memory.place import choose
 from kernel_shared_memory.spill import Spill
 
 OWNERS = 2
 ARENA = 4096 * GRAIN
-LIMIT, TIGHT, IDLE = 40 * GRAIN, 30 * GRAIN, 12 * GRAIN
+LIMIT, TIGHT, IDLE = 40 * GRAIN, 30 * GRAIN, 4 * GRAIN
 PICK = st.integers(0, 1 << 16)
 WHO = st.integers(0, OWNERS - 1)
+#: Few sizes, so that places are used again as they are.
+SIZE = st.sampled_from([100, GRAIN, 3 * GRAIN])
 
 #: What the runner's process knows of a block: nothing yet, that it is somebody's, that it is not; or nothing ever.
 UNTOLD, ADOPTED, DROPPED, FORGOTTEN = range(4)
@@ -54,9 +56,12 @@ class Process:
 
     def __init__(self, books, number, pid):
         self.pid = pid
+        #: The last block in each arena that was not written by this process.
+        self.since = {arena: books.slots[arena].serial for arena in (number, number + OWNERS)}
         slots = [map_slot(books.words, each) for each in range(2 * OWNERS)]
         slots[number].take_over(pid)
-        self.leases = Leases(slots[number])
+        # As `Leases` has it where nobody was forked off; all processes here are one, which would not die.
+        self.table, self.entries = slots[number].table, itertools.count()
         self.spilled = os.open(books.spill.file(number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         limit = books.is_within_limit
         self.arenas = [
@@ -78,6 +83,11 @@ class Process:
             return Value((number + at * OWNERS, offset, plan.size, serial), content)
         raise AssertionError
 
+    def lease(self, value):
+        index = next(self.entries)
+        self.table.write(index, value.block[0], value.part)
+        return lambda: self.table.clear(index)
+
 
 class Books(RuleBasedStateMachine):
     """Owners write, tell, read and die in any order; what a model says is in use has to stay as it was written."""
@@ -95,7 +105,7 @@ class Books(RuleBasedStateMachine):
         self.files = Files(self.segments[0], self.segments[1:], self.spill)
         self.blocks = Blocks(self.slots, OWNERS, self.files, TIGHT)
         self.dead = set()
-        self.patch = patch("kernel_shared_memory.system.is_gone", self.dead.__contains__)
+        self.patch = patch("kernel.processes.is_gone", lambda pid, _started: pid in self.dead)
         self.patch.start()
         self.pids = iter(range(1000, 1_000_000))
         self.values = []
@@ -119,12 +129,12 @@ class Books(RuleBasedStateMachine):
     # -- within a run
 
     @precondition(lambda self: self.runs)
-    @rule(who=WHO, size=st.integers(1, 6 * GRAIN), adopted=st.booleans())
-    def write(self, who, size, adopted):
-        value = self.processes[who].write(who, size, len(self.values) % 251 + 1)
-        self.values.append(value)
-        if adopted:
-            self.adopt(-1)
+    @rule(who=WHO, sizes=st.lists(SIZE, min_size=1, max_size=8), adopted=st.booleans())
+    def write(self, who, sizes, adopted):
+        for size in sizes:
+            self.values.append(self.processes[who].write(who, size, len(self.values) % 251 + 1))
+            if adopted:
+                self.adopt(-1)
 
     @rule(pick=PICK)
     def adopt(self, pick):
@@ -134,7 +144,7 @@ class Books(RuleBasedStateMachine):
             value.state = ADOPTED
             self.blocks.flush()
 
-    @rule(picks=st.lists(PICK, min_size=1, max_size=6))
+    @rule(picks=st.lists(PICK, min_size=1, max_size=9))
     def drop(self, picks):
         dropped = {id(value): value for value in (self.some(self.those(ADOPTED), pick) for pick in picks) if value}
         for value in dropped.values():
@@ -153,26 +163,24 @@ class Books(RuleBasedStateMachine):
     @precondition(lambda self: self.runs)
     @rule(pick=PICK)
     def drop_by_its_owner(self, pick):
-        own = {process.pid: process for process in self.processes}
-        value = self.some([value for value in self.those(UNTOLD) if self.pid_of(value) in own], pick)
+        value = self.some([value for value in self.those(UNTOLD) if self.is_its_owners(value)], pick)
         if value is not None:
             value.state = FORGOTTEN
-            own[self.pid_of(value)].arenas[value.block[0] // OWNERS].drop(value.part)
+            arena = value.block[0]
+            self.processes[arena % OWNERS].arenas[arena // OWNERS].drop(value.part)
 
-    def pid_of(self, value):
+    def is_its_owners(self, value):
         # What a process wrote before its successor took its slot is not that one's to drop.
-        process = self.processes[value.block[0] % OWNERS]
-        return process.pid if value.block[3] > getattr(process, "since", {}).get(value.block[0], 0) else None
+        return value.block[3] > self.processes[value.block[0] % OWNERS].since.get(value.block[0], 0)
 
     @rule(who=WHO, pick=PICK)
     def lease(self, who, pick):
-        value = self.some([each for each in self.those(UNTOLD, ADOPTED) if self.may_read(who, each)], pick)
+        readable = [value for value in self.those(UNTOLD) if self.is_its_owners(value)]
+        value = self.some(readable + self.those(ADOPTED), pick)
         if value is not None:
-            end = self.processes[who].leases.take(value.block[0], value.part)
-            value.leases.append((self.processes[who].pid, end))
-
-    def may_read(self, who, value):
-        return value.state == ADOPTED or (value.block[0] % OWNERS == who and self.pid_of(value) is not None)
+            # What nobody was told about only its owner can read.
+            reader = self.processes[who if value.state == ADOPTED else value.block[0] % OWNERS]
+            value.leases.append((reader.pid, reader.lease(value)))
 
     @rule(pick=PICK)
     def end_lease(self, pick):
@@ -193,22 +201,22 @@ class Books(RuleBasedStateMachine):
                     value.state = DROPPED
             self.blocks.sweep(who)
         os.close(process.spilled)
-        since = {arena: self.slots[arena].serial for arena in (who, who + OWNERS)}
         self.processes[who] = Process(self, who, next(self.pids))
-        self.processes[who].since = since
         self.blocks.sweep(who)
         self.blocks.flush()
 
     # -- from run to run
 
     @precondition(lambda self: self.runs)
-    @rule()
-    def settle(self):
+    @rule(next_begins=st.booleans())
+    def settle(self, next_begins=False):
         for value in self.those(UNTOLD):
             value.state = DROPPED
         self.runs = False
         self.blocks.settle(IDLE)
         self.blocks.flush()
+        if next_begins:
+            self.resume()
 
     @precondition(lambda self: not self.runs)
     @rule()

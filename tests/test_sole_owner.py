@@ -30,7 +30,6 @@ def frame():
         {
             "number": np.arange(4) * 1.5,
             "count": pd.array([1, 2, None, 4], dtype="Int64"),
-            "kind": pd.Categorical(list("abba")),
             "when": pd.to_datetime(range(4)),
             "there": pd.to_datetime(range(4), utc=True),
         }
@@ -65,9 +64,10 @@ OWN = {
     "a frame": frame,
     "a computed frame": reversed_values,
     "a filtered frame": lambda: frame().query("number > 1"),
-    "a grouped frame": lambda: frame().groupby("kind", observed=True).agg({"number": "sum"}),
+    "a grouped frame": lambda: frame().groupby("count").agg({"number": "sum"}),
     "a series": lambda: frame()["number"] + 1,
     "a frame of texts": frame_of_text,
+    "a frame with an index over an array in a module": lambda: pd.DataFrame({"a": MANY}, index=pd.Index(MANY)),
     "a frame with labels of a frame in a module": lambda: LABELLED * 2,
     "new containers of new values": lambda: [{"a": {1, 2}, "b": (np.arange(3), [None])}, []],
     "a constant tuple": lambda: (1, ("two", 3.0)),
@@ -223,9 +223,9 @@ OTHERS = {
     "a frame with a mask kept": kept_column_of_two,
     "a frame with attributes": with_attribute,
     "a frame with notes": with_attrs,
+    "a frame with categories of a type in a module": lambda: pd.DataFrame({"a": pd.Categorical(["x"], dtype=SIZES)}),
     "a frame of objects": lambda: pd.DataFrame({"a": [[1], [2]]}),
     "a frame of lists, whose memory is Arrow's": lambda: pd.DataFrame({"a": pd.array([[1]], dtype=LISTS)}),
-    "a frame with an index over an array in a module": lambda: pd.DataFrame({"a": MANY}, index=pd.Index(MANY)),
     "an Arrow table": lambda: pa.table({"a": [1, 2]}),
     "an Arrow table over an array in a module": lambda: pa.table({"a": KEPT}),
     "a polars frame": lambda: pl.DataFrame({"a": [1, 2]}),
@@ -238,6 +238,7 @@ OTHERS = {
     "a generator": lambda: (n for n in ()),
 }
 PAIR = (1, [2])
+SIZES = pd.CategoricalDtype(["x", "y"])
 MANY = np.arange(5000.0)
 BYTES = bytearray(10)
 FRAME = frame()

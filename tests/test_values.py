@@ -210,6 +210,7 @@ def test_a_given_value_that_is_refused_is_refused_before_any_node_runs(name, tmp
         assert not ran.exists()
 
 
+@pytest.mark.skipif(pl.__version__.startswith("1."), reason="early polars panics, which is no ordinary exception")
 def test_the_reason_of_a_library_is_told():
     frame = pl.DataFrame({"a": [object()]}, schema={"a": pl.Object})
     with pytest.raises(

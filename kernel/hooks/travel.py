@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kernel.errors import PluginError
 from kernel.hooks.listener import Listener, resolve
 from kernel.specs.tasks import ListenerRef
+from kernel.values.by_value import by_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,14 +47,12 @@ def unpicklable(refs: Iterable[ListenerRef]) -> list[str]:
 
 
 def _obstacle(target: Any) -> str:
-    from cloudpickle import dumps  # noqa: PLC0415 # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] - only runs that send listeners by value pay for it; it has no types
-
     if isinstance(target, str):
         return ""
     if isinstance(target, ModuleType) and target.__name__ == "__main__":
         return "it is the module '__main__', which is another one there. Put it in a module of its own"
     try:
-        dumps(target)
+        by_value(target, named=False)
     except Exception as error:  # an object's own pickling raises anything
         return (
             f"{type(error).__name__}: {error}. Leave out what cannot be pickled (__getstate__), "

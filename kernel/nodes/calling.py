@@ -8,12 +8,21 @@ from typing import Any, cast
 
 from kernel.errors import PipelineError
 
-__all__ = ["DeclaredNames", "bind_inputs", "unpack_outputs"]
+__all__ = ["DeclaredNames", "bind_inputs", "names_of", "unpack_outputs"]
 
 DeclaredNames = None | str | tuple[str, ...] | Mapping[str, str]
 """Inputs or outputs as a node declares them: nothing, one name, names in order, names by argument or key."""
 
 _NO_KEYWORDS: Mapping[str, Any] = {}
+
+
+def names_of(declared: DeclaredNames) -> Sequence[str]:
+    """List the dataset names of one side of a node, in order."""
+    if isinstance(declared, str):
+        return (declared,)
+    if declared is None:
+        return ()
+    return declared if isinstance(declared, tuple) else tuple(declared.values())
 
 
 def bind_inputs(declared_inputs: DeclaredNames, values: Sequence[Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:

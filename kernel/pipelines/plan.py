@@ -91,6 +91,11 @@ class Plan:
         usual = DEFAULT_POLICY  # nodes that ask for nothing share it
         return {at: node for at, node in enumerate(self.nodes) if node.policy is not usual or node.confirms}
 
+    def maker(self, name: str) -> str:
+        """Return the name of the node that makes a dataset; empty when none does."""
+        at = self.made.get(name)
+        return "" if at is None else self.node_names[at]
+
     def in_memory(self, persistent: frozenset[str]) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
         """Of each node its inputs that are made in a run and live in memory, and its outputs that do.
 

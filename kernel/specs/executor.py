@@ -52,6 +52,13 @@ class Capabilities:
     blames: bool = True
     #: Tells a worker's listeners that it ends.
     farewell: bool = True
+    #: Its workers have what the main module defines, under its name. Otherwise values of it travel by value.
+    definitions: bool = False
+
+    @property
+    def knows_main(self) -> bool:
+        """Whether whoever runs nodes finds what the main module defines under its name."""
+        return self.definitions or self.reach == Reach.THREAD
 
 
 class Executor(Protocol):

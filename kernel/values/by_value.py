@@ -1,24 +1,38 @@
-"""Pickles by value what other processes cannot import: what is local, nameless, or of the main script."""
+"""Pickles by value what other processes cannot import: what is local, nameless, or of the main module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pickle import PickleBuffer
-from typing import IO, Any
+import io
+from typing import IO, TYPE_CHECKING, Any
 
-__all__ = ["by_value", "by_value_pickler"]
+from kernel.values import main_module
 
+if TYPE_CHECKING:
+    import pickle
+    from collections.abc import Callable
 
-def by_value(value: Any) -> bytes:
-    """Pickle with all that is local, nameless or of the main script by value; raises whatever stops it."""
-    import cloudpickle  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - seldom needed, and slow to load
-
-    data: bytes = cloudpickle.dumps(value, 5)  # pyright: ignore[reportUnknownMemberType] - it has no types
-    return data
+__all__ = ["by_value", "pickler"]
 
 
-def by_value_pickler(file: IO[bytes], buffer_callback: Callable[[PickleBuffer], Any]) -> Any:
-    """Make a pickler that does the same; its `dispatch_table` may be extended."""
-    import cloudpickle  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - seldom needed, and slow to load
+def by_value(value: Any, *, named: bool | None = None) -> bytes:
+    """Pickle with all that is local, nameless or of the main module by value; raises whatever stops it.
 
-    return cloudpickle.Pickler(file, protocol=5, buffer_callback=buffer_callback)  # pyright: ignore - it has no types
+    `named`: what the main module has under its qualified name goes by that name, for whoever reads this has it, too
+    (None: if the run that is under way says so).
+    """
+    with io.BytesIO() as file:
+        pickler(file, named=named).dump(value)
+        return file.getvalue()
+
+
+def pickler(
+    file: IO[bytes] | io.BytesIO,
+    buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None,
+    *,
+    protocol: int = 5,
+    named: bool | None = None,
+) -> pickle.Pickler:
+    """Return a pickler that does so; its `dispatch_table` may be replaced by one that has more than it."""
+    from kernel.values.by_value_pickler import ByValuePickler  # noqa: PLC0415 - seldom needed, and slow to load
+
+    return ByValuePickler(file, protocol, buffer_callback, named=main_module.by_name() if named is None else named)

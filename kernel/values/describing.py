@@ -1,10 +1,10 @@
-"""Says of what type and shape a value is, for errors and summaries; never what is in it, which may be secret."""
+"""Says of what type and shape a value is, never what is in it, which may be secret; and what an error says."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
-__all__ = ["described", "type_of"]
+__all__ = ["described", "said", "type_of"]
 
 
 def described(value: Any) -> str:
@@ -22,3 +22,11 @@ def described(value: Any) -> str:
 def type_of(value: object) -> Any:
     """Return the type that a value is of, whatever a proxy says of itself."""
     return type(value)
+
+
+def said(error: BaseException) -> str:
+    """Return the message of an error, whatever its class does when it is asked for it."""
+    try:
+        return str(error)
+    except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
+        return f"(its message could not be made: {type(second).__name__})"

@@ -1,4 +1,4 @@
-"""How a value becomes bytes on its way to another process: pickle protocol 5, or cloudpickle if need be."""
+"""How a value becomes bytes on its way to another process: pickle protocol 5, by reference or by value."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import copyreg
 import gc
 import pickle
 from _collections_abc import dict_items, dict_keys, dict_values
-from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO, TextIOWrapper
 from operator import methodcaller
 from types import NoneType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 from weakref import WeakSet
 
 from attrs import frozen
 
-from kernel.errors import DatasetError, ValidationError
-from kernel.values.by_value import by_value, by_value_pickler
-from kernel.values.describing import type_of
+from kernel.errors import DatasetError, RebuildError, ValidationError
+from kernel.values.by_value import by_value, pickler
+from kernel.values.describing import said, type_of
 from kernel.values.libraries import library_of
+from kernel.values.main_module import by_name
 
 __all__ = ["PLAIN", "Dumped", "Inline", "by_value", "dump", "load", "load_inline", "prepare", "rebuilt"]
 
@@ -104,7 +104,7 @@ def prepare(values: Mapping[str, Any], readers: Mapping[str, Sequence[str]]) -> 
 def load(name: str, stream: bytes | memoryview, buffers: Sequence[Any]) -> Any:
     """Rebuild the value of dataset `name` over `buffers`, which it may keep.
 
-    Raises `DatasetError` when it cannot be rebuilt.
+    Raises `RebuildError` when it cannot be rebuilt.
     """
     pause = len(stream) >= _LARGE_STREAM and gc.isenabled()
     if pause:
@@ -112,10 +112,7 @@ def load(name: str, stream: bytes | memoryview, buffers: Sequence[Any]) -> Any:
     try:
         return pickle.loads(stream, buffers=buffers)
     except Exception as error:  # user classes raise anything when they are rebuilt
-        raise DatasetError(
-            f"{name}: the value was serialised but cannot be rebuilt here: {type(error).__name__}. "
-            f"Check that its module can be imported by workers and that its class can be unpickled."
-        ) from error
+        raise RebuildError(name, f"{type(error).__name__}: {said(error)}") from error
     finally:
         if pause:
             gc.enable()
@@ -156,16 +153,15 @@ def _dump_by_reference(data: Any) -> Dumped | None:
         dumped = Dumped(stream, [buffer.raw() for buffer in buffers])
     except Exception:  # whatever pickle cannot do is tried again by value, whose error counts
         return None
-    # A worker cannot find what was defined in the main script, so that goes by value.
-    return None if b"__main__" in stream else dumped
+    # Whoever reads it may have another main module: then what this one defines goes by value.
+    return dumped if by_name() or b"__main__" not in stream else None
 
 
 def _dump_by_value(data: Any) -> Dumped:
     file, buffers = BytesIO(), list[pickle.PickleBuffer]()
-    pickler: Any = by_value_pickler(file, buffers.append)
-    # What the pickler reads is hidden by an attribute of the same name that cloudpickle's class has.
-    _table.__set__(pickler, ChainMap(_REFUSED, pickler.dispatch_table, _reducers))
-    pickler.dump(data)
+    writer = pickler(file, buffers.append)
+    writer.dispatch_table = cast("dict[Any, Any]", _ReducersByValue())
+    writer.dump(data)
     return Dumped(file.getvalue(), [buffer.raw() for buffer in buffers])
 
 
@@ -201,13 +197,24 @@ def _refuse(value: Any) -> NoReturn:
 
 
 _reducers = _Reducers()
-_table: Any = vars(pickle.Pickler)["dispatch_table"]
 _usual = methodcaller("__reduce_ex__", 5)
 #: What cloudpickle would write, and readers would get as something else: bytes, a copy that is detached from its dict,
 #: a text in memory, a set that is empty at once.
 _REFUSED: dict[Any, Callable[[Any], NoReturn]] = dict.fromkeys(
     (memoryview, dict_keys, dict_values, dict_items, TextIOWrapper, WeakSet), _refuse
 )
+
+
+class _ReducersByValue:
+    """The same for what goes by value: only types of which libraries say something, for the pickler knows more."""
+
+    def __contains__(self, kind: Any) -> bool:
+        return kind in _REFUSED or (not issubclass(kind, type) and library_of(kind).reducer(kind) is not None)
+
+    def __getitem__(self, kind: Any) -> Callable[[Any], Any]:
+        if kind not in self:
+            return copyreg.dispatch_table[kind]
+        return _REFUSED.get(kind) or library_of(kind).reducer(kind) or _usual
 
 
 class _Pickler(pickle.Pickler):

@@ -27,8 +27,8 @@ _OWN = 1 << 63
 #: The second word has the entry's marks above this bit, one bit for each, and the number of grains below.
 _MARKS_BIT = 32
 _COUNT = (1 << _MARKS_BIT) - 1
-#: Beside the entries stand the numbers of the marks, each plus one, how many entries have ever been in use, and how
-#: many are left to children alone.
+#: Beside the entries stand the numbers of the marks, each plus one, how many entries have ever been in use, and whether
+#: any may be left to children alone. That is no count: leases end in any thread, at any moment, and without a lock.
 MARK_WORDS = 32
 _CELLS = MARK_WORDS - 3
 _HIGH, _LEFT = MARK_WORDS - 2, MARK_WORDS - 1
@@ -58,7 +58,7 @@ class LeaseTable:
         The same words mean the same leases.
         """
         words = self._entries[: 2 * self.high]
-        if not self._cells[_LEFT]:
+        if not self._cells[_LEFT]:  # one that is left at this moment counts
             return words.tobytes()
         living, entries = self._living(), array("Q", words)
         for at in range(0, len(entries), 2):
@@ -81,16 +81,13 @@ class LeaseTable:
 
     def clear(self, index: int) -> None:
         """Note that nobody has the mapping any more."""
-        if 0 < self._entries[2 * index] < _OWN:
-            self._cells[_LEFT] -= 1
         self._entries[2 * index] = 0
 
     def leave(self, index: int, marked: int) -> None:
         """Note that only children have the mapping any more, which have one of these marks."""
         self._entries[2 * index + 1] = marked << _MARKS_BIT | (self._entries[2 * index + 1] & _COUNT)
-        if self._entries[2 * index] >= _OWN:
-            self._entries[2 * index] &= ~_OWN
-            self._cells[_LEFT] += 1
+        self._entries[2 * index] &= ~_OWN
+        self._cells[_LEFT] = 1
 
     def add_mark(self, number: int) -> int | None:
         """Mark all mappings of the process with one more, and return its bit; None when there is no room for it.
@@ -122,6 +119,7 @@ class LeaseTable:
         `but`: marks that no child has, although they are somebody's.
         """
         living = self._living() & ~but
+        self._cells[_LEFT] = 0  # before they are looked at, since one may be left meanwhile
         for index in range(self.high):
             if 0 < self._entries[2 * index] < _OWN:
                 left = self.marked(index) & living
@@ -139,6 +137,7 @@ class LeaseTable:
     def void(self) -> None:
         """Clear all entries but those that children hold on to."""
         living, high = self._living(), 0
+        self._cells[_LEFT] = 0
         for index in range(self.high):
             left = self.marked(index) & living if self._entries[2 * index] else 0
             if left:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from typing import IO, Any, ClassVar
 
+from kernel.serialise import pickler
 from kernel_files.file import FileDataset
-from kernel_files.library import library
 
 __all__ = ["PickleDataset"]
 
 
 class PickleDataset(FileDataset):
-    """Any Python object; what `pickle` cannot write, such as lambdas, `cloudpickle` writes by value.
+    """Any Python object; what `pickle` cannot write, such as lambdas, is written by value.
 
     Loading runs what the file says: load only files that you trust.
     """
@@ -33,11 +34,16 @@ class PickleDataset(FileDataset):
         except (pickle.PicklingError, AttributeError, TypeError):
             file.seek(0)
             file.truncate()
-            library("cloudpickle").dump(data, file, protocol=self.save_args["protocol"])
+            self._by_value(data, file)
 
     def _dumped(self, data: Any) -> bytes:
         try:
             return pickle.dumps(data, **self.save_args)
         except (pickle.PicklingError, AttributeError, TypeError):
-            dumped: bytes = library("cloudpickle").dumps(data, protocol=self.save_args["protocol"])
-            return dumped
+            file = io.BytesIO()
+            self._by_value(data, file)
+            return file.getvalue()
+
+    def _by_value(self, data: Any, file: IO[bytes] | io.BytesIO) -> None:
+        """Write by value, but for what the main module has under its name: another run of the script has it, too."""
+        pickler(file, protocol=self.save_args["protocol"], named=True).dump(data)

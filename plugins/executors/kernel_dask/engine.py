@@ -24,6 +24,7 @@ __all__ = ["DaskEngine"]
 class DaskEngine:
     """A client of one cluster, connected when a run starts and kept for the next."""
 
+    alone = False
     blames = True
     batch_s = 10e-3
 

@@ -20,8 +20,9 @@ from kernel_process_pool.parcel import parcel
 from kernel_process_pool.stragglers import POLL_S, Stragglers
 from kernel_process_pool.threads import variables_for as thread_variables
 from kernel_process_pool.verdicts import cancelled
+from kernel_remote.definitions import ship
 from kernel_remote.hidden import hidden_modules
-from kernel_remote.travel import check_functions, distinct_functions, dumps
+from kernel_remote.travel import check_functions, distinct_functions
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -42,7 +43,9 @@ class ProcessPoolExecutor:
     Raises ConfigError for what makes no sense.
     """
 
-    capabilities = Capabilities(reach=Reach.PROCESS, chains=True, kill=True, policies=frozenset({"fresh_process"}))
+    capabilities = Capabilities(
+        reach=Reach.PROCESS, chains=True, kill=True, policies=frozenset({"fresh_process"}), definitions=True
+    )
     default_catalog = "shared_memory"
 
     def __init__(
@@ -99,7 +102,7 @@ class ProcessPoolExecutor:
         hidden, self._hidden = self._hidden, None
         if hidden is None:
             hidden = hidden_modules(program.modules)
-        self._crew.begin(parcel(dumps(program.for_travel(), hidden), variables), workers, program.names)
+        self._crew.begin(parcel(ship(program.for_travel(), hidden), variables), workers, program.names)
         if not self._crew.active():
             self._crew.grow(1)
         return workers

@@ -6,23 +6,28 @@ import os
 import pickle
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kernel_process_pool.threads import cap
+from kernel_remote.stand_in import take_up
+
+if TYPE_CHECKING:
+    from kernel_remote.definitions import Shipment
 
 __all__ = ["parcel"]
 
 
-def parcel(program: bytes, variables: Mapping[str, str]) -> bytes:
-    """Wrap a pickled program: the worker that unpickles it first searches modules where this process does, now.
+def parcel(shipment: Shipment, variables: Mapping[str, str]) -> bytes:
+    """Wrap a pickled program and its main module.
 
-    It also goes to the folder where this process is, and caps the threads of its libraries by `variables`.
+    The worker that unpickles it first searches modules where this process does, now. It also goes to the folder where
+    this process is, and caps the threads of its libraries by `variables`.
     """
     try:
         folder = os.getcwd()  # noqa: PTH109 - it goes into a message as text
     except FileNotFoundError:  # it was deleted
         folder = ""
-    return pickle.dumps(_Parcel(program, list(sys.path), folder, dict(variables)), 5)
+    return pickle.dumps(_Parcel(shipment, list(sys.path), folder, dict(variables)), 5)
 
 
 class _Parcel:
@@ -33,11 +38,11 @@ class _Parcel:
         return _unpack, self._contents
 
 
-def _unpack(program: bytes, path: list[str], folder: str, variables: dict[str, str]) -> Any:
+def _unpack(shipment: Shipment, path: list[str], folder: str, variables: dict[str, str]) -> Any:
     sys.path[:] = path
     try:
         os.chdir(folder)
     except OSError:
         pass  # there is no such folder any more; the worker stays where it is
     cap(variables)
-    return pickle.loads(program)
+    return take_up(shipment)

@@ -47,6 +47,7 @@ class _Running:
 class RayEngine:
     """Tasks of the cluster to which this process is connected. A slot has one job: a second could not be recalled."""
 
+    alone = True
     blames = True
     depth = 1
     batch_s = 5e-3

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,10 @@ from kernel.errors import DataLost
 from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
 from kernel.worker import Worker
+from kernel_remote.definitions import Shipment
 from kernel_remote.engine import Away
+from kernel_remote.guests import Guest
+from kernel_remote.stand_in import unpack
 from kernel_remote.surroundings import move_in
 from kernel_remote.turns import INNER, Sent, sendable
 
@@ -40,9 +44,13 @@ _booths: dict[str, _Booth] = {}
 _lock = threading.Lock()
 
 
-def pack_parcel(program: bytes) -> bytes:
-    """Wrap a pickled program with what a worker has to know of the runner's process before it unpickles it."""
-    return pickle.dumps((program, list(sys.path), _process()), 5)
+def pack_parcel(program: Shipment | bytes, *, alone: bool = False) -> bytes:
+    """Wrap a pickled program with what a worker has to know of the runner's process before it unpickles it.
+
+    `alone`: the worker's process serves one runner at a time.
+    """
+    shipment = Shipment(program) if isinstance(program, bytes) else program
+    return pickle.dumps((shipment, list(sys.path), _process(), alone), 5)
 
 
 def run_job(key: str, parcel: bytes | None, turns: bytes, *held: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
@@ -107,31 +115,43 @@ class _Booth:
         self._move_out: Callable[[], None] | None = None
         self._worker: Worker | None = None
         self._failure: Any = None
+        self._guest: Guest | None = None
         try:
             self._worker = self._open(parcel)
         except Exception as error:  # a module that cannot be imported here, a listener that cannot be built
             self._failure = capture(error, "start")
+            if self._guest is not None:
+                self._guest.leave()
 
     def _open(self, parcel: bytes) -> Worker:
-        data, path, runner = pickle.loads(parcel)
-        is_elsewhere = runner != _process()
-        if is_elsewhere:
+        shipment, path, runner, alone = pickle.loads(parcel)
+        if runner == _process():
+            program: Program = unpack(shipment, None)
+        else:
             sys.path.extend(folder for folder in path if folder not in sys.path)
-        program: Program = pickle.loads(data)
-        if is_elsewhere:
+            self._guest = Guest(shipment, alone=alone)
+            program = self._guest.program()
             self._move_out = move_in(program.log_level, self._records.append, program.warning_filters)
         program.store.open(os.getpid())
         worker = Worker(program, os.getpid())
-        worker.start()
+        with self._inside():
+            worker.start()
         # An exit handler of the standard library's own kind: workers of `multiprocessing` and of loky run no others.
         Finalize(None, _leave, exitpriority=10)
         return worker
 
+    def _inside(self) -> AbstractContextManager[None]:
+        """See the runner's main module, in this thread; in the runner's own process that is seen anyway."""
+        return nullcontext() if self._guest is None else self._guest.inside()
+
     def close(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.stop()
+            with self._inside():
+                worker.stop()
             worker.program.store.close()
+        if self._guest is not None:
+            self._guest.leave()
         move_out, self._move_out = self._move_out, None
         if move_out is not None:
             move_out()
@@ -143,7 +163,8 @@ class _Booth:
         large: list[Any] = []
         found: Any = self._failure
         if found is None:
-            found = Outcomes.of_rows(0, [_lightened(row, large) for row in self._rows(stretches, held)])
+            with self._inside():
+                found = Outcomes.of_rows(0, [_lightened(row, large) for row in self._rows(stretches, held)])
         records = [self._records.popleft() for _ in range(len(self._records))]  # more may come from other threads
         return pickle.dumps((who, pid, found, records), 5), large
 

@@ -144,6 +144,8 @@ Inbox = SimpleQueue[News | Callable[[], News | None] | None]
 class Engine(Protocol):
     """Runs jobs on workers that it brings. Called from one thread; news goes into the inbox from any."""
 
+    #: Whether its workers serve one runner at a time.
+    alone: bool
     #: Whether a `Loss` names the one job that is to blame, whatever else was under way.
     blames: bool
     #: How much work of tiny nodes makes a job (seconds, estimated): several times what a job itself costs.

@@ -12,13 +12,13 @@ from attrs import evolve
 
 from kernel.errors import DataLost, KernelError
 from kernel.failure import capture, rebuild
+from kernel.nodes.calling import names_of
 from kernel.specs.events import Event, Failure, Log, Outcomes, Repeated, State, WorkerDown, WorkerUp
-from kernel.turn import names_of
-from kernel_remote.booth import nth, pack_parcel
-from kernel_remote.engine import Answer, Boot, DataGone, Job, Loss, Ref, TimedOut, Unstarted
+from kernel_remote.booth import nth
+from kernel_remote.engine import Answer, DataGone, Job, Loss, Ref, TimedOut, Unstarted
 from kernel_remote.hidden import hidden_modules
-from kernel_remote.jobs import Sending, brought, pack
-from kernel_remote.travel import check_functions, dumps
+from kernel_remote.jobs import Sending, boot, brought, pack
+from kernel_remote.travel import check_functions
 from kernel_remote.turns import too_long
 from kernel_remote.waiting import Waiting
 
@@ -42,6 +42,10 @@ class RemoteExecutor:
 
     capabilities: Capabilities
     default_catalog = "memory"
+
+    def __init_subclass__(cls) -> None:
+        if "capabilities" in vars(cls):  # workers have what the main module defines, whatever the engine is
+            cls.capabilities = evolve(cls.capabilities, definitions=True)
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -67,14 +71,12 @@ class RemoteExecutor:
 
     def start(self, program: Program, workers: int) -> int:
         """Make ready for a run: the program goes to each worker once."""
-        hidden, self._hidden = self._hidden, None
-        if hidden is None:
-            hidden = hidden_modules(program.modules)
+        hidden, self._hidden = hidden_modules(program.modules) if self._hidden is None else self._hidden, None
         self._runs += 1
         key = f"{self._session}/{self._runs}"
         self._inbox, self._sent, self._events, self._workers, self._starts = SimpleQueue(), {}, [], {}, {}
         self._program, self._waiting = program, Waiting(program, self._engine.batch_s)
-        return self._engine.open(Boot(key, pack_parcel(dumps(program.for_travel(), hidden))), self._inbox, workers)
+        return self._engine.open(boot(key, program, hidden, alone=self._engine.alone), self._inbox, workers)
 
     def submit(self, tasks: Tasks) -> None:
         """Queue turns and send what can be sent now."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import ModuleType
 from typing import Any
 
-__all__ = ["hidden_modules", "home"]
+__all__ = ["hidden_modules", "home", "taken_by_value"]
 
 
 def hidden_modules(names: Iterable[str]) -> list[ModuleType]:
@@ -64,3 +65,23 @@ def home(function: Callable[..., Any]) -> str:
     while isinstance(function, partial):
         function = function.func
     return str(getattr(function, "__module__", ""))
+
+
+@contextmanager
+def taken_by_value(hidden: Sequence[ModuleType]) -> Generator[None]:
+    """Have cloudpickle take what is in these modules by value."""
+    if not hidden:
+        yield
+        return
+    import importlib  # noqa: PLC0415 - with what follows
+
+    cloudpickle: Any = importlib.import_module("cloudpickle")  # it has no types; seldom needed, and slow to load
+    users = cloudpickle.list_registry_pickle_by_value()
+    ours = [module for module in hidden if module.__name__ not in users]
+    for module in ours:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in ours:
+            cloudpickle.unregister_pickle_by_value(module)

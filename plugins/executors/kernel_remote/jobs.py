@@ -1,19 +1,23 @@
-"""Jobs on their way: turns and handles as bytes, and what is remembered of a job until it has been answered."""
+"""What goes to an engine: a program and jobs as bytes, and what is remembered of a job until it has been answered."""
 
 from __future__ import annotations
 
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from kernel_remote.engine import Away, Ref
+from kernel_remote.booth import pack_parcel
+from kernel_remote.definitions import ship
+from kernel_remote.engine import Away, Boot, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
+    from kernel.specs.tasks import Program
     from kernel_remote.turns import Sent
     from kernel_remote.waiting import Stretch
 
-__all__ = ["Sending", "brought", "pack"]
+__all__ = ["Sending", "boot", "brought", "pack"]
 
 
 class Sending:
@@ -32,6 +36,11 @@ class Sending:
         """List its nodes, those that wait for it included."""
         rest = self.rest.turns if self.rest is not None else ()
         return [turn[0] for turn in (*self.turns, *rest)]
+
+
+def boot(key: str, program: Program, hidden: Sequence[ModuleType], *, alone: bool) -> Boot:
+    """Pickle a program with what `hidden` modules and the main one define; `alone` as for `pack_parcel`."""
+    return Boot(key, pack_parcel(ship(program.for_travel(), hidden, far=True), alone=alone))
 
 
 def pack(stretches: Sequence[Stretch]) -> tuple[bytes, Sequence[Any]]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import ValidationError
-from kernel.values.pickling import by_value
-from kernel_remote.hidden import hidden_modules, home
+from kernel.values.by_value import by_value
+from kernel_remote.hidden import hidden_modules, home, taken_by_value
 
 if TYPE_CHECKING:
     from kernel.nodes import Node
@@ -26,32 +25,12 @@ def dumps(value: Any, hidden: Sequence[ModuleType] = ()) -> bytes:
     """
     try:
         data = pickle.dumps(value, 5)
-    except Exception:  # whatever pickle cannot do is tried again with cloudpickle, whose error counts
+    except Exception:  # whatever pickle cannot do is tried again by value, whose error counts
         data = b"__main__"
     if b"__main__" not in data and not any(module.__name__.encode() in data for module in hidden):
         return data
-    with _by_value(hidden):
-        return by_value(value)
-
-
-@contextmanager
-def _by_value(hidden: Sequence[ModuleType]) -> Generator[None]:
-    """Have cloudpickle take what is in these modules by value."""
-    if not hidden:
-        yield
-        return
-    import importlib  # noqa: PLC0415 - with what follows
-
-    cloudpickle: Any = importlib.import_module("cloudpickle")  # it has no types; seldom needed, and slow to load
-    users = cloudpickle.list_registry_pickle_by_value()
-    ours = [module for module in hidden if module.__name__ not in users]
-    for module in ours:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        for module in ours:
-            cloudpickle.unregister_pickle_by_value(module)
+    with taken_by_value(hidden):
+        return by_value(value, named=False)
 
 
 def obstacle(value: Any, hidden: Sequence[ModuleType] = ()) -> str | None:
@@ -80,6 +59,8 @@ def check_functions(nodes: Sequence[Node], functions: Sequence[Callable[..., Any
     """
     functions = distinct_functions(nodes) if functions is None else functions
     hidden = hidden_modules(set(map(home, functions)))
+    if obstacle(functions, hidden) is None:  # one look at all of them, for they share most of what they need
+        return hidden
     causes = {id(func): cause for func in functions if (cause := obstacle(func, hidden)) is not None}
     if causes:
         raise ValidationError(

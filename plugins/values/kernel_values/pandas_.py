@@ -21,8 +21,6 @@ pd: Any = import_module("pandas")  # its types say less of a value than is looke
 
 #: All that an ordinary frame or series has.
 _FRAME_PARTS = frozenset({"_mgr", "_attrs", "_flags", "_typ", "_name"})
-#: Labels that may be somebody else's are replaced by a copy if there are at most so many; else all is copied.
-_FEW_LABELS = 1000
 #: What was copied already, by identity: frames share the columns that a node leaves as they are.
 _copied: WeakValueDictionary[int, Any] = WeakValueDictionary()
 #: Before version 3 a frame shares what it lends, unless it is told to copy on write.
@@ -70,6 +68,8 @@ def _is_own_column(block: Any) -> bool:
         return is_own_array(values)
     if hasattr(values, "_pa_array"):
         return _make_own_memory(values)
+    if hasattr(values, "categories"):
+        return False  # columns share them, by a type that may be anybody's, though each can name them anew
     for name in ("_data", "_mask") if hasattr(values, "_mask") else ("_ndarray",):
         array = getattr(values, name, None)
         if type(array).__module__ != "numpy" or not is_held_by_one(array) or not is_own_array(array):
@@ -91,12 +91,13 @@ def _make_own_memory(values: Any) -> bool:
 
 
 def _make_own_labels(axes: list[Any], at: int) -> bool:
-    """Make the labels on one side of a frame its own: frames share them, though each can name them anew."""
+    """Make the labels on one side of a frame its own: frames share them, though each can name them anew.
+
+    They are rebuilt from a pickle, as they would be if the frame were saved.
+    """
     axis = axes[at]
     if type(axis) is pd.RangeIndex and is_held_by_one(axis) and type(axis.name) in IMMUTABLE:
         return True
-    if len(axis) > _FEW_LABELS:
-        return False
     own = rebuilt(axis)
     if own is not NotImplemented:
         axes[at] = own
