@@ -10,7 +10,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any, ForwardRef
 from weakref import WeakKeyDictionary
 
-__all__ = ["global_names", "hints_of", "is_importable", "names_in", "needs_of", "place_of", "submodules_of"]
+__all__ = ["all_names", "hints_of", "is_importable", "names_in", "needs_of", "place_of", "submodules_of"]
 
 #: Instructions that go by a name to globals; in the body of a class within a function, names are looked up by the last.
 _BY_NAME = frozenset({"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -19,18 +19,17 @@ _names: WeakKeyDictionary[CodeType, tuple[str, ...]] = WeakKeyDictionary()
 
 def needs_of(code: CodeType, found: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the globals that code, or code within it, uses."""
-    return {name: found[name] for name in global_names(code) if name in found}
+    return {name: found[name] for name in _global_names(code) if name in found}
 
 
-def global_names(code: CodeType) -> tuple[str, ...]:
-    """Return the names by which code, or code within it, looks up globals."""
+def _global_names(code: CodeType) -> tuple[str, ...]:
     names = _names.get(code)
     if names is None:
         used: dict[str, None] = {}
         if code.co_names:
             used.update((each.argval, None) for each in dis.get_instructions(code) if each.opname in _BY_NAME)
         for inner in _within(code):
-            used.update(dict.fromkeys(global_names(inner)))
+            used.update(dict.fromkeys(_global_names(inner)))
         names = _names[code] = tuple(used)
     return names
 
@@ -44,7 +43,7 @@ def submodules_of(code: CodeType, values: Iterable[Any]) -> list[ModuleType]:
     packages = [value for value in values if isinstance(value, ModuleType) and getattr(value, "__path__", None)]
     if not packages:
         return []
-    words = frozenset(_all_names(code))
+    words = frozenset(all_names(code))
     return [
         module
         for package in packages
@@ -55,10 +54,11 @@ def submodules_of(code: CodeType, values: Iterable[Any]) -> list[ModuleType]:
     ]
 
 
-def _all_names(code: CodeType) -> Iterator[str]:
+def all_names(code: CodeType) -> Iterator[str]:
+    """Yield the names of globals and attributes that code, or code within it, uses."""
     yield from code.co_names
     for inner in _within(code):
-        yield from _all_names(inner)
+        yield from all_names(inner)
 
 
 # -- annotations ------------------------------------------------------------------------------------------------------

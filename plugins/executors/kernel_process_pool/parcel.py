@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kernel_process_pool.threads import cap
-from kernel_remote.stand_in import take_up
 
 if TYPE_CHECKING:
-    from kernel_remote.definitions import Shipment
+    from kernel_remote.shipment import Shipment
 
 __all__ = ["parcel"]
 
@@ -45,4 +44,8 @@ def _unpack(shipment: Shipment, path: list[str], folder: str, variables: dict[st
     except OSError:
         pass  # there is no such folder any more; the worker stays where it is
     cap(variables)
+    if shipment.definitions is None and "kernel_remote.stand_in" not in sys.modules:
+        return pickle.loads(shipment.program)  # there is no main module to speak of, and there was none before
+    from kernel_remote.stand_in import take_up  # noqa: PLC0415 - most projects are modules
+
     return take_up(shipment)

@@ -17,15 +17,14 @@ from kernel.errors import DataLost
 from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
 from kernel.worker import Worker
-from kernel_remote.definitions import Shipment
 from kernel_remote.engine import Away
-from kernel_remote.guests import Guest
-from kernel_remote.stand_in import unpack
+from kernel_remote.shipment import Shipment
 from kernel_remote.surroundings import move_in
 from kernel_remote.turns import INNER, Sent, sendable
 
 if TYPE_CHECKING:
     from kernel.specs.tasks import Program
+    from kernel_remote.guests import Guest
 
 __all__ = ["INLINE", "MISSING", "Packed", "Report", "forget", "nth", "pack_parcel", "run_job"]
 
@@ -125,12 +124,17 @@ class _Booth:
 
     def _open(self, parcel: bytes) -> Worker:
         shipment, path, runner, alone = pickle.loads(parcel)
-        if runner == _process():
-            program: Program = unpack(shipment, None)
-        else:
+        is_elsewhere = runner != _process()
+        if is_elsewhere:
             sys.path.extend(folder for folder in path if folder not in sys.path)
-            self._guest = Guest(shipment, alone=alone)
-            program = self._guest.program()
+        if is_elsewhere and shipment.definitions is not None:
+            from kernel_remote.guests import Guest  # noqa: PLC0415 - most projects are modules
+
+            self._guest = Guest(shipment, shipment.definitions, alone=alone)
+            program: Program = self._guest.program()
+        else:
+            program = pickle.loads(shipment.program)
+        if is_elsewhere:
             self._move_out = move_in(program.log_level, self._records.append, program.warning_filters)
         program.store.open(os.getpid())
         worker = Worker(program, os.getpid())

@@ -13,41 +13,15 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from attrs import field, frozen
-
 from kernel.values import main_module
 from kernel.values.rebuilding import NAMED_KINDS
 from kernel_remote.hidden import taken_by_value
+from kernel_remote.shipment import Definitions, Shipment
 
-__all__ = ["Definitions", "Shipment", "ship", "ship_again"]
+__all__ = ["ship", "ship_again"]
 
 #: The attributes of the main module that its stand-in has, too.
 _KEPT = ("__name__", "__doc__", "__file__", "__package__")
-
-
-@frozen
-class Definitions:
-    """The main module on its way: whose it is, its attributes, what it also has, and what could not come with why."""
-
-    key: str
-    attributes: Mapping[str, Any]
-    names: frozenset[str] = frozenset()
-    left_out: Mapping[str, str] = field(factory=dict[str, str])
-    #: The text of its file, for workers that may not have it.
-    lines: Sequence[str] = ()
-
-
-@frozen
-class Shipment:
-    """A pickled program, and, where the main module defines anything, its definitions with the pickle of the others.
-
-    `goes_on`: the second pickle goes on with what the first one has, and has to be read after it by the same reader.
-    """
-
-    program: bytes
-    definitions: Definitions | None = None
-    others: bytes = b""
-    goes_on: bool = False
 
 
 def ship(program: Any, hidden: Sequence[ModuleType] = (), *, far: bool = False) -> Shipment:

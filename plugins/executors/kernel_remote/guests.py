@@ -15,10 +15,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kernel.values import main_module
-from kernel_remote.stand_in import StandIn, unpack
+from kernel_remote.stand_in import StandIn
 
 if TYPE_CHECKING:
-    from kernel_remote.definitions import Shipment
+    from kernel_remote.shipment import Definitions, Shipment
 
 __all__ = ["Guest"]
 
@@ -33,28 +33,25 @@ class Guest:
     `alone`: the process serves one runner at a time, so threads that nodes start see its main module, too.
     """
 
-    def __init__(self, shipment: Shipment, *, alone: bool) -> None:
-        self._module = None if shipment.definitions is None else StandIn(shipment.definitions)
-        self._alone = alone
-        self._counted = main_module.as_known(known=True)
-        if self._module is not None:
-            self._counted.__enter__()
-            with _lock:
-                _guests.append(self)
-                _show()
+    def __init__(self, shipment: Shipment, definitions: Definitions, *, alone: bool) -> None:
         self._shipment = shipment
+        self._module = StandIn(definitions)
+        #: The module that threads see which belong to no turn.
+        self.in_all_threads = self._module if alone else None
+        self._counted = main_module.as_known(known=True)
+        self._counted.__enter__()
+        with _lock:
+            _guests.append(self)
+            _show()
 
     def program(self) -> Any:
         """Unpickle the program; raises whatever its rebuilding raises."""
         with self.inside():
-            return unpack(self._shipment, self._module)
+            return self._module.load(self._shipment)
 
     @contextmanager
     def inside(self) -> Generator[None]:
         """See the runner's main module in this thread."""
-        if self._module is None:
-            yield
-            return
         tokens = _here.set(self._module), main_module.entered.set(self._module.main)
         try:
             yield
@@ -70,11 +67,6 @@ class Guest:
             _guests.remove(self)
             _show()
         self._counted.__exit__(None, None, None)
-
-    @property
-    def in_all_threads(self) -> StandIn | None:
-        """The module that threads see which belong to no turn."""
-        return self._module if self._alone else None
 
 
 class _Shared(ModuleType):

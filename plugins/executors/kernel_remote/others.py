@@ -30,7 +30,7 @@ def dump_others(pickler: SmallPickler, others: Mapping[str, Any], found: Mapping
     else:
         return {}
     left_out = {name: reason for name, reason in reasons.items() if reason}
-    pickler.without = left_out.keys()
+    pickler.without, pickler.without_objects = left_out.keys(), True
     rest = {name: thing for name, thing in things.items() if name not in left_out}
     try:
         pickler.dump_others((rest, plain.data, pickler.chosen(needs), hints))

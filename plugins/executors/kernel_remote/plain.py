@@ -11,14 +11,14 @@ from typing import Any
 from attrs import frozen
 
 from kernel.values import rebuilding
-from kernel.values.globals_of import global_names, names_in
+from kernel.values.globals_of import all_names, names_in
 
 __all__ = ["Plain", "plain_of", "rebuild"]
 
 
 @frozen(eq=False)
 class Plain:
-    """Plain functions by name, each as it was when they were pickled; their pickle; names that they use."""
+    """Plain functions by name, each as it was when they were pickled; their pickle; names that they may use."""
 
     functions: Mapping[str, tuple[FunctionType, CodeType, str | None, Mapping[str, str]]]
     data: bytes
@@ -37,19 +37,20 @@ def plain_of(others: Mapping[str, Any], found: Mapping[str, Any], source: Callab
     global _last  # noqa: PLW0603 - most runs of a process are of the same script
     last = _last.functions
     same = [name for name, thing in others.items() if (made := last.get(name)) and _is_unchanged(thing, *made)]
-    if len(same) == len(last) and not any(
-        _is_plain(thing, name, found, source) for name, thing in others.items() if name not in last
-    ):
-        return _last
+    if len(same) == len(last):
+        new = [(thing, name) for name, thing in others.items() if name not in last]
+        if all(_code_of(thing, name, found, source) is None for thing, name in new):
+            return _last
     functions: dict[str, tuple[FunctionType, CodeType, str | None, Mapping[str, str]]] = {}
     data: list[tuple[bytes, Mapping[str, str] | None]] = []
     names: set[str] = set()
     for name, thing in others.items():
-        if _is_plain(thing, name, found, source):
+        of_code = _code_of(thing, name, found, source)
+        if of_code is not None:
             code, notes = thing.__code__, dict(thing.__annotations__)
             functions[name] = (thing, code, thing.__doc__, notes)
-            data.append((marshal.dumps(code), notes or None))
-            names.update(global_names(code), names_in(notes))
+            data.append((of_code, notes or None))
+            names.update(all_names(code), names_in(notes))
     _last = Plain(functions, pickle.dumps((rebuilding.KIND_OF_CODE, data), 5), frozenset(names))
     return _last
 
@@ -66,20 +67,22 @@ def _is_unchanged(
     )
 
 
-def _is_plain(thing: Any, name: str, found: Mapping[str, Any], source: Callable[[CodeType], Any]) -> bool:
+def _code_of(thing: Any, name: str, found: Mapping[str, Any], source: Callable[[CodeType], Any]) -> bytes | None:
+    """Return the code of a plain function as bytes; None for anything else."""
     if type(thing) is not FunctionType or thing.__globals__ is not found:
-        return False
+        return None
     code = thing.__code__
     more = thing.__closure__ or thing.__dict__ or thing.__defaults__ or thing.__kwdefaults__
     if more or getattr(thing, "__type_params__", None) or source(code) is not None:
-        return False
+        return None
+    if not (thing.__qualname__ == name == code.co_qualname and FunctionType(code, {}).__doc__ == thing.__doc__):
+        return None
     if not all(type(each) is str for each in thing.__annotations__.values()):
-        return False
+        return None
     try:
-        marshal.dumps(code)
+        return marshal.dumps(code)
     except ValueError:  # a library has put objects of its own among its constants
-        return False
-    return thing.__qualname__ == name == code.co_qualname and FunctionType(code, {}).__doc__ == thing.__doc__
+        return None
 
 
 def rebuild(functions: bytes, where: dict[str, Any]) -> None:

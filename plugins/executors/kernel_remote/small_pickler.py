@@ -45,8 +45,9 @@ class SmallPickler(ByValuePickler):
         super().__init__(self.file)
         self._small = small
         self._is_at_others = self._is_alone = False
-        #: Names of the main module that do not travel.
+        #: Names of the main module that do not travel; whether objects of its classes do not, either.
         self.without: Collection[str] = ()
+        self.without_objects = False
 
     def twin(self) -> SmallPickler:
         """Return a pickler that has pickled nothing, to ask what it can."""
@@ -84,8 +85,12 @@ class SmallPickler(ByValuePickler):
         return {
             name: value
             for name, value in needs.items()
-            if name not in self.without and (not self._small or self.defined.get(name) is value or _is_small(value))
+            if name not in self.without
+            and (not self._small or self.defined.get(name) is value or self._is_small(value))
         }
+
+    def _is_small(self, value: Any) -> bool:
+        return _is_small(value, 0, with_objects=not self.without_objects)
 
     def reducer_override(self, obj: Any) -> Any:
         """Refuse arrays and the like that are large, before anything is made of them."""
@@ -97,7 +102,7 @@ class SmallPickler(ByValuePickler):
         return super().reducer_override(obj)
 
 
-def _is_small(value: Any, depth: int = 0) -> bool:
+def _is_small(value: Any, depth: int, *, with_objects: bool) -> bool:
     """Say whether a value is a definition or little data; what it cannot tell of is not small."""
     kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType] - whatever it is
     if issubclass(kind, _DEFINED) or kind in _SIMPLE or issubclass(kind, Enum) or kind.__module__ in _SMALL:
@@ -106,11 +111,18 @@ def _is_small(value: Any, depth: int = 0) -> bool:
         return len(value) <= _SMALL_BYTES
     if depth == _SMALL_DEPTH:
         return False
-    inner = _parts.get(kind, _attributes if kind.__module__ == "__main__" else None)
+    inner = _parts.get(kind, _attributes if with_objects and _is_plain_class(kind) else None)
     if inner is None:
         return False
     parts = inner(value)
-    return len(parts) <= _SMALL_ITEMS and all(_is_small(part, depth + 1) for part in parts)
+    return len(parts) <= _SMALL_ITEMS and all(_is_small(part, depth + 1, with_objects=with_objects) for part in parts)
+
+
+def _is_plain_class(kind: Any) -> bool:
+    """Say whether a class is one of the main module whose objects are pickled by their attributes."""
+    usual: Any = object
+    is_usual = kind.__reduce_ex__ is usual.__reduce_ex__ and kind.__reduce__ is usual.__reduce__
+    return is_usual and kind.__module__ == "__main__"
 
 
 def _items(value: Any) -> Collection[Any]:

@@ -18,9 +18,9 @@ from kernel_remote.nested import Resumed
 from kernel_remote.plain import rebuild
 
 if TYPE_CHECKING:
-    from kernel_remote.definitions import Definitions, Shipment
+    from kernel_remote.shipment import Definitions, Shipment
 
-__all__ = ["StandIn", "take_up", "unpack"]
+__all__ = ["StandIn", "take_up"]
 
 
 class StandIn(ModuleType):
@@ -44,15 +44,17 @@ class StandIn(ModuleType):
         """This module, for whatever is pickled or rebuilt here."""
         return Main(self._definitions.key, vars(self))
 
-    def load(self, program: bytes, others: bytes, *, goes_on: bool) -> Any:
+    def load(self, shipment: Shipment) -> Any:
         """Unpickle the program, and keep the pickle of the other definitions."""
-        if not goes_on:
-            self._others = pickle.Unpickler(io.BytesIO(others))
-            return pickle.loads(program)
-        reader = pickle.Unpickler(io.BytesIO(program + others))
-        loaded = reader.load()
+        if not shipment.goes_on:
+            self._others = pickle.Unpickler(io.BytesIO(shipment.others))
+            return pickle.loads(shipment.program)
+        pages = _Pages(shipment.program)
+        reader = pickle.Unpickler(pages)
+        program = reader.load()
+        pages.turn(shipment.others)
         self._others = reader
-        return loaded
+        return program
 
     def load_others(self) -> None:
         """Unpickle what the program does not need, unless that is done."""
@@ -67,6 +69,14 @@ class StandIn(ModuleType):
                 rebuilding.provide(vars(self), needs, hints)
             except Exception as error:  # it imports what the program does not need, and this worker may not have
                 self._problem = f"{type(error).__name__}: {error}"
+
+    def __repr__(self) -> str:
+        """Say what it is without: pickle shows this where it finds no class, and not the reason."""
+        left_out = self._definitions.left_out
+        without = "; ".join(
+            f"without {name!r}, which cannot be sent to workers: {why}" for name, why in left_out.items()
+        )
+        return f"<module '__main__' of the runner{', ' if without else ''}{without}>"
 
     def __getattr__(self, name: str) -> Any:
         """Return what was not asked for before. Raises AttributeError, with the reason where it could not be sent."""
@@ -83,15 +93,28 @@ class StandIn(ModuleType):
         raise AttributeError(f"module '__main__' has no attribute {name!r}")
 
 
+class _Pages:
+    """A file for a reader that goes on with other bytes after the first, which need not stay."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    def turn(self, data: bytes) -> None:
+        """Go on with these bytes."""
+        self._file = io.BytesIO(data)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        return self._file.readline()
+
+    def readinto(self, buffer: Any, /) -> int:
+        return self._file.readinto(buffer)
+
+
 #: The main module that this process itself began with: what it holds is not to be finalised here.
 _former: list[ModuleType] = []
-
-
-def unpack(shipment: Shipment, module: StandIn | None) -> Any:
-    """Unpickle a program whose main module, if it has one, stands in already."""
-    if module is None:
-        return pickle.loads(shipment.program)
-    return module.load(shipment.program, shipment.others, goes_on=shipment.goes_on)
 
 
 def take_up(shipment: Shipment) -> Any:
@@ -101,9 +124,11 @@ def take_up(shipment: Shipment) -> Any:
         rebuilding.disown_classes()
         main_module.begin_worker()
     linecache.cache.pop("<string>", None)  # from Python 3.13 on it has what this worker began with
-    module = None
-    if shipment.definitions is not None:
-        module = StandIn(shipment.definitions)
-    main_module.stand_in(module.main if module is not None else None)
-    sys.modules["__main__"] = module or _former[0]
-    return unpack(shipment, module)
+    if shipment.definitions is None:
+        main_module.stand_in(None)
+        sys.modules["__main__"] = _former[0]
+        return pickle.loads(shipment.program)
+    module = StandIn(shipment.definitions)
+    main_module.stand_in(module.main)
+    sys.modules["__main__"] = module
+    return module.load(shipment)
