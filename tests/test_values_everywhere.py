@@ -17,22 +17,22 @@ DRAWN = (Phase.explicit, Phase.generate)
 GIVEN = ["numbers", "many numbers", "frame of lists", "frame with an index of others", "table", "polars", "object"]
 
 
+#: Drawn more often: memory of others that comes back by another object, is read by one node alone, and is changed.
+SHAPE = st.sampled_from([*sorted(SHAPES), *["a part", "seen by another library", "as it is"] * 3])
+TAKES = st.sampled_from(["made", "held", "held", "input", "input", "input"])
+CHANGES = st.sampled_from([True, True, False])
+
+
 @st.composite
 def flows(draw):
     """Draw nodes as what they do and what they read: of those before them, several of which may read the same."""
     drawn = []
-    for number in range(draw(st.integers(2, 8))):
-        names = [*(f"d{each}" for each in range(number)), *(f"given {leaf}" for leaf in GIVEN)]
-        # What was made last is read more often than what is given, so that there are chains.
-        inputs = draw(st.lists(st.sampled_from(names[:number][-2:] * 3 + names), max_size=2, unique=True))
-        takes = (
-            draw(st.sampled_from(["made", "held"] + ["input"] * 3))
-            if inputs
-            else draw(st.sampled_from(["made", "held"]))
-        )
-        does = Does(
-            takes, draw(st.sampled_from(sorted(LEAVES))), draw(st.sampled_from(sorted(SHAPES))), draw(st.booleans())
-        )
+    for number in range(draw(st.integers(3, 10))):
+        before = [f"d{each}" for each in range(number)]
+        others = st.lists(st.sampled_from([*before, *(f"given {leaf}" for leaf in GIVEN)]), max_size=2, unique=True)
+        inputs = draw(st.one_of(st.just(before[-1:]), st.just(before[-1:]), others))
+        takes = draw(TAKES if inputs else st.sampled_from(["made", "held"]))
+        does = Does(takes, draw(st.sampled_from(sorted(LEAVES))), draw(SHAPE), draw(CHANGES))
         drawn.append((f"d{number}", does, inputs))
     return drawn
 
