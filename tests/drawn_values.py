@@ -101,10 +101,22 @@ def part(value):
     return value[1:] if isinstance(value, (np.ndarray, list, bytearray)) and len(value) > 1 else value
 
 
+def elsewhere(value):
+    """Show the memory of a value by an object of another library, where one does so without a copy."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim == 1 and value.flags.writeable:
+        return pd.DataFrame({"a": value}, copy=False)
+    if isinstance(value, (pd.Series, pl.Series)):
+        return value.to_numpy()
+    if isinstance(value, pd.DataFrame):
+        return value.iloc[:, 0]
+    return pa.table({"a": value}) if isinstance(value, pa.Array) else value
+
+
 #: What a node returns of what it has, and of its inputs.
 SHAPES = {
     "as it is": lambda found, inputs: found,
     "a part": lambda found, inputs: part(found),
+    "seen by another library": lambda found, inputs: elsewhere(found),
     "twice": lambda found, inputs: [found, found],
     "with a part": lambda found, inputs: [found, part(found)],
     "in a dict": lambda found, inputs: {"one": found, "other": (1, [found])},
