@@ -301,14 +301,19 @@ def spoil(value, *_):
     if isinstance(value, dict):
         value["spoilt"] = value.get("spoilt", 0) + 1
     elif hasattr(value, "iloc"):
-        value.iloc[0, 0] += 1
+        value.iloc[0, 0] += one_more(value.iloc[0, 0])
     elif isinstance(value, set):
         value.add(len(value) + 1_000)
     elif isinstance(value, bytearray | list):
         value.append(value[0])
     else:
-        value[0] += 1
+        value[0] += one_more(value[0])
     return value
+
+
+def one_more(item):
+    """Return what is added to an item to change it: lists inside of arrays and frames are changed as they lie there."""
+    return [1] if isinstance(item, list) else 1
 
 
 _kept = []

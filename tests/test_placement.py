@@ -11,7 +11,7 @@ import pytest
 
 import kernel
 from kernel import Datasets, Runner, node, pipeline, run
-from kernel.datasets import Dataset
+from kernel.datasets import Dataset, MemoryDataset
 from kernel.errors import ConfigError, NodeError, ValidationError, WorkerLost
 
 HERE = os.getpid()
@@ -92,6 +92,12 @@ def make_handmade(_):
     return Handmade()
 
 
+def unsent():
+    """Return datasets of which two hand on the very object: there is no copy of such a value."""
+    given, made = MemoryDataset(Handmade(), copy_mode="assign"), MemoryDataset(copy_mode="assign")
+    return Datasets({"start": 1, "given": given, "made": made})
+
+
 def locked(lock, other):
     with lock, other:
         return os.getpid()
@@ -105,9 +111,9 @@ def test_values_that_cannot_be_sent_may_go_between_nodes_that_stay():
             node(where, "where", "pool", name="elsewhere"),
         ]
     )
-    result = run(flow, {"start": 1, "given": Handmade()}, executor="process_pool", workers=1)
+    result = run(flow, unsent(), executor="process_pool", workers=1)
     assert result["pool"] != HERE
-    assert run(flow, {"start": 1, "given": Handmade()}, executor="sequential")["pool"] == HERE
+    assert run(flow, unsent(), executor="sequential")["pool"] == HERE
 
 
 def test_such_values_stay_also_where_the_run_itself_stays_and_single_nodes_do_not():
@@ -118,7 +124,7 @@ def test_such_values_stay_also_where_the_run_itself_stays_and_single_nodes_do_no
             node(where, "where", "pool", name="elsewhere", executor="process_pool"),
         ]
     )
-    result = run(flow, {"start": 1, "given": Handmade()}, executor="threads", workers=1)
+    result = run(flow, unsent(), executor="threads", workers=1)
     assert result["pool"] != HERE
 
 
@@ -145,13 +151,10 @@ def test_a_value_that_cannot_be_sent_and_is_read_elsewhere_is_refused():
 
 
 class Handmade:
-    """A context that cannot be pickled, but copied."""
+    """A context that cannot be pickled."""
 
     def __init__(self):
         self.lock = threading.Lock()
-
-    def __deepcopy__(self, memo):
-        return self
 
     def __enter__(self):
         self.lock.acquire()
