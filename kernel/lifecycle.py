@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field
 
 from kernel.datasets import Datasets
-from kernel.errors import ConfigError, DataLost, Interrupted, NodeError
+from kernel.errors import ConfigError, DataLost, DatasetError, Interrupted, NodeError, ValidationError
 from kernel.loop import Loop
 from kernel.program import make_program
 from kernel.report import RunReport
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from kernel.hooks import Hooks
     from kernel.pipelines import Pipeline, Plan
     from kernel.rules import Rules
-    from kernel.specs.catalog import Catalog, CopyMode, Store
+    from kernel.specs.catalog import Catalog, CopyMode, Handle, Store
     from kernel.specs.executor import Executor
 
 __all__ = ["Lifecycle", "refuse"]
@@ -122,7 +122,7 @@ class Lifecycle:
         """Have the catalog keep the values that exist before the run, start the workers, and return how many."""
         plan, datasets, persistent = work.rest.plan, work.datasets, work.persistent & work.rest.plan.names
         given = [name for name in plan.free_inputs if name not in persistent and name not in work.found]
-        free = {name: store.save(name, datasets.value(name)) for name in given}
+        free = _keep(given, datasets, store, plan)
         catalog.adopt(free.keys(), free.values())
         free.update({name: work.found[name] for name in plan.free_inputs if name in work.found})
         program = make_program(
@@ -187,6 +187,20 @@ def _datasets(given: Datasets | Mapping[str, Any] | None) -> Datasets:
     if given is not None and not isinstance(given, (Datasets, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
         raise ConfigError(f"datasets are a mapping of names to values, not a {type(given).__name__}")
     return (given if isinstance(given, Datasets) else Datasets(given)).with_values({})
+
+
+def _keep(names: Sequence[str], datasets: Datasets, store: Store, plan: Plan) -> dict[str, Handle]:
+    """Save values that were given, and return their handles; raises `ValidationError` with all that cannot be."""
+    kept: dict[str, Handle] = {}
+    problems: list[str] = []
+    for name in names:
+        try:
+            kept[name] = store.save(name, datasets.value(name))
+        except DatasetError as error:
+            problems.append(f"{error} (read by: {', '.join(plan.free_readers[name])})")
+    if problems:
+        raise ValidationError(problems)
+    return kept
 
 
 def _builders(names: frozenset[str], distant: frozenset[str], datasets: Datasets) -> dict[str, Callable[[], Dataset]]:

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from kernel.nodes import Node
 from kernel.specs.tasks import NodeDetails, Program
+from kernel.values.libraries import registered
 
 if TYPE_CHECKING:
     from kernel.hooks import Hooks
@@ -97,6 +98,7 @@ def make_program(
         plan.order,
         columns.packed,
         death_retries,
+        registered(),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kernel.datasets import access
 from kernel.errors import RebuildError
+from kernel.processes import Home
 
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
@@ -21,8 +22,9 @@ class Result(Mapping[str, Any]):
     """The free outputs of a run by name. Each access gives a value of its own, which may be changed freely.
 
     It owns what the run left in memory: that stays until the result is closed or collected, whatever becomes of the
-    runner. `persistent` names the outputs that were saved to a declared dataset; they are loaded from there.
-    `maker` says which node made an output.
+    runner. `persistent` names the outputs that were saved to a declared dataset; they are loaded from there. `maker`
+    says which node made an output. A process that is forked off may use what it inherits, and close it: what the run
+    left stays the other's.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Result(Mapping[str, Any]):
         self._datasets = datasets
         self._memory = memory
         self._maker = maker
-        self._finalizer = weakref.finalize(self, memory[0].close) if memory is not None else None
+        self._finalizer = weakref.finalize(self, _close, Home(), memory[0]) if memory is not None else None
 
     def __getitem__(self, name: str) -> Any:
         is_persistent = self._names.get(name)  # None: there is no such output
@@ -82,3 +84,8 @@ class Result(Mapping[str, Any]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _close(home: Home, catalog: Catalog) -> None:
+    if home.is_here:
+        catalog.close()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from kernel import defaults
 from kernel.complaints import Complaints
 from kernel.errors import ConfigError, KernelError, NodeError
+from kernel.processes import Home, leave_alone
 from kernel.rules import OnFailure, Rules
 from kernel.sizing import check_workers
 
@@ -35,6 +36,8 @@ class Runner:
     plugins listen as well unless `plugins` is False or `no_plugins` names them. `on_failure` says what else still runs
     when a node has failed, `death_retries` how often a node runs again whose worker died, `grace_s` how many seconds
     running nodes get when the run is interrupted.
+
+    In a process that was forked off its own, workers and memory are the other's: it leaves them alone and starts anew.
 
     Raises ConfigError (a ValueError) for bad values, before any process is started.
     """
@@ -76,6 +79,7 @@ class Runner:
         self._next_catalog: Catalog | None = None
         self._warm = False
         self._busy = allocate_lock()
+        self._home = Home()
 
     def __enter__(self) -> Self:
         self._warm = True
@@ -89,7 +93,15 @@ class Runner:
         self._warm = False
         self._shutdown(cancel=False)
 
+    def _disown(self) -> None:
+        """In a process that was forked off, leave to the other one what is its own."""
+        if not self._home.is_here:
+            leave_alone(self._executor, self._others, self._next_catalog)
+            self._executor, self._others, self._next_catalog = None, {}, None
+            self._busy, self._home = allocate_lock(), Home()
+
     def _shutdown(self, *, cancel: bool) -> None:
+        self._disown()
         executors = [*self._others.values(), *([self._executor] if self._executor is not None else [])]
         self._executor, self._others = None, {}
         for executor in executors:
@@ -117,12 +129,14 @@ class Runner:
         when a signal ended the run. Errors of nodes carry `node`, `cause` and `resume`.
         """
         _check_pipeline(pipeline)
-        if not self._busy.acquire(blocking=False):
+        self._disown()
+        busy = self._busy
+        if not busy.acquire(blocking=False):
             raise ConfigError("this Runner is in another run: it does one at a time. Make one for each thread")
         try:
             return self._run(pipeline, datasets, only_missing_outputs, run_params or {}, run_id)
         finally:
-            self._busy.release()
+            busy.release()  # that of the process in which the run began, wherever it ends
 
     def _run(
         self,
@@ -169,8 +183,9 @@ class Runner:
         return last
 
     def _get_executor(self, pipeline: Pipeline) -> Executor:
-        from kernel.plugins import build, load_executor  # noqa: PLC0415 - only when a run starts
+        from kernel.plugins import build, load_executor, register_values  # noqa: PLC0415 - only when a run starts
 
+        register_values()
         if self._executor is None:
             given = self._executor_factory
             factory = load_executor(given) if isinstance(given, str) else given

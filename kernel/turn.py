@@ -238,12 +238,11 @@ class Turn:
     # -- outputs --------------------------------------------------------------------------------------------------
 
     def hold(self, outputs: Sequence[Any]) -> Held | None:
-        """Do as the function `hold` says; listeners hear of the dataset as ever."""
-        held = hold(self.worker.program.outputs[self.index], outputs)
-        if held is not None:
-            self._tell_saving(self.outputs[0], held.value)
-            self._tell_saved(self.outputs[0], held.value)
-        return held
+        """Do as the function `hold` says; but what listeners are shown is saved, for they may keep or change it."""
+        hooks = self.worker.hooks
+        if hooks.before_dataset_saved is not None or hooks.after_dataset_saved is not None:
+            return None
+        return hold(self.worker.program.outputs[self.index], outputs)
 
     def save(self, outputs: Sequence[Any]) -> None:
         """Save every output, in order; asynchronously all at once where the run says so."""

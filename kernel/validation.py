@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kernel.complaints import Complaints
 from kernel.errors import ValidationError
@@ -12,6 +13,7 @@ from kernel.nodes.names import base_name
 from kernel.several import part_of
 from kernel.specs.executor import Reach
 from kernel.values.pickling import by_value
+from kernel.values.state import has_state
 
 if TYPE_CHECKING:
     from kernel.datasets import Dataset, Datasets
@@ -37,7 +39,8 @@ def validate(work: Work, executor: Executor, catalog: Catalog, hooks: Hooks, *, 
         _raise(_datasets_out_of_reach(sorted(distant_names(work, executor)), datasets))
     with complaints.collected():
         in_memory = plan.in_memory_names(work.persistent)
-        catalog.validate_catalog(in_memory, values, reach, {name: plan.free_readers[name] for name in values})
+        readers = {name: plan.free_readers[name] for name in values}
+        catalog.validate_catalog(in_memory, values, reach, readers)
     with complaints.collected():
         _raise(_policies(pipeline, executor))
     with complaints.collected():
@@ -45,6 +48,21 @@ def validate(work: Work, executor: Executor, catalog: Catalog, hooks: Hooks, *, 
     with complaints.collected():
         _raise(unpicklable(hooks.worker_refs()) if reach != Reach.THREAD else ())
     _raise(complaints.problems)
+    _warn_of_state(values, datasets, plan.free_readers)
+
+
+def _warn_of_state(values: Mapping[str, Any], datasets: Datasets, readers: Mapping[str, Sequence[str]]) -> None:
+    """Warn of given values that change when they are read, where several nodes each get a copy."""
+    for name, value in values.items():
+        if len(readers[name]) > 1 and has_state(value) and datasets.copy_mode(name) != "assign":
+            warnings.warn(
+                f"dataset {name!r}, a {type(value).__name__}, changes when it is read, and {_some(readers[name])} each "
+                f"get a copy of it as it is now: they draw the same values, which calls in a row would not. Give each "
+                f"node one of its own, make it in the node (from a seed, say), or, where all nodes run in the runner's "
+                f"process, share it: MemoryDataset(value, copy_mode='assign').",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def validate_alone(work: Work, *, is_async: bool) -> None:

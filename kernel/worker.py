@@ -17,6 +17,7 @@ from kernel.notes import note, noted
 from kernel.quiet import run_quietly
 from kernel.specs.tasks import NodeDetails, Program
 from kernel.turn import Turn, failure_of
+from kernel.values.libraries import register
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,7 @@ class Worker:
     """Runs turns of one program. Several threads may run turns at once; each turn belongs to one of them."""
 
     def __init__(self, program: Program, number: int = 0) -> None:
+        register(program.values)
         self.program = program
         self.hooks = program.hooks if program.hooks is not None else Hooks.from_refs(program.listeners)
         self.number = number

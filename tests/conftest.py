@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import multiprocessing
 import os
 import signal
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -15,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from watching import is_of_multiprocessing
+from watching import LIMIT, is_of_multiprocessing, shared_memory
 
 #: In the environment of every process that this test session starts, however it is started.
 SESSION = "TEST_SESSION"
-PATIENCE = 10.0
 #: Threads that Dask and Ray keep for as long as their user lives; only the processes of their own suites have them.
 OF_ENGINES = ("IO loop", "Dask-Offload", "Dummy-")
 
@@ -65,7 +62,7 @@ def no_leftovers():
 def _watch():
     before = set(_leftovers())
     yield
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + LIMIT
     while left := {what: told for what, told in _leftovers().items() if what not in before}:
         if time.monotonic() > until:
             pytest.fail("left behind:\n" + "\n".join(left.values()))
@@ -75,7 +72,8 @@ def _watch():
 
 def _leftovers():
     """Say what is there of this session beside this process, by something that tells two of a kind apart."""
-    return {**_processes(), **_threads(), **_shared_memory()}
+    directories = {("directory", str(path)): f"shared memory in {path}" for path in shared_memory()}
+    return {**_processes(), **_threads(), **directories}
 
 
 def _processes():
@@ -114,33 +112,3 @@ def _threads():
         for thread in threading.enumerate()
         if not thread.name.startswith(OF_ENGINES)
     }
-
-
-def _shared_memory():
-    """Find directories of shared memory that no process owns, or this one; others belong to runs beside this one."""
-    found = {}
-    for place in {Path("/dev/shm"), Path(tempfile.gettempdir())}:
-        for path in place.glob(f"kernel-{os.getuid()}-*"):
-            with suppress(OSError):
-                if _is_held_by_us(path / "owner") or _is_abandoned(path / "owner"):
-                    found["directory", str(path)] = f"shared memory in {path}"
-    return found
-
-
-def _is_held_by_us(file):
-    for open_one in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):
-            if open_one.samefile(file):
-                return True
-    return False
-
-
-def _is_abandoned(file):
-    descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

@@ -281,10 +281,10 @@ def pid(*_):
     return os.getpid()
 
 
-def here(folder, name, *_):
-    """Say where this runs, and give other workers the time to take their own node."""
-    (Path(folder) / name).write_text(str(os.getpid()))
-    time.sleep(0.05)
+def here(folder, *_):
+    """Say where this runs, once two workers have come here."""
+    (Path(folder) / str(os.getpid())).touch()
+    wait_until(lambda: len(list(Path(folder).iterdir())) >= 2, "another worker")
     return os.getpid()
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from watching import wait_until
+from watching import LIMIT, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ def started(tmp_path):
     for run in runs:
         with suppress(ProcessLookupError):
             os.killpg(run.pid, signal.SIGKILL)
-        run.communicate(timeout=10)
+        run.communicate(timeout=LIMIT)
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
@@ -79,7 +79,7 @@ def test_a_signal_to_the_command_ends_the_run_with_its_code_and_leaves_no_proces
 ):
     run = started("-x", executor, "--grace", "0.2")
     run.send_signal(getattr(signal, name))
-    out, err = run.communicate(timeout=30)
+    out, err = run.communicate(timeout=LIMIT)
     assert run.returncode == code, err
     assert f" INTERRUPTED by {name}\n" in err
     assert err.splitlines()[-1].endswith('--grace 0.2 --from-nodes "quick"')
@@ -90,7 +90,7 @@ def test_a_signal_to_the_command_ends_the_run_with_its_code_and_leaves_no_proces
 def test_ctrl_c_in_a_terminal_reaches_the_workers_too_and_ends_the_same_way(started, tmp_path):
     run = started("-x", "process_pool", "--grace", "0.2")
     os.killpg(run.pid, signal.SIGINT)
-    _, err = run.communicate(timeout=30)
+    _, err = run.communicate(timeout=LIMIT)
     assert run.returncode == 130, err
     assert err.count("INTERRUPTED by SIGINT") == 1
     assert "Traceback" not in err
@@ -106,5 +106,5 @@ def test_ctrl_c_while_the_project_is_read_is_no_traceback(tmp_path):
     )
     wait_until((tmp_path / "started").exists, "the import of the project")
     run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=30)
+    _, err = run.communicate(timeout=LIMIT)
     assert (run.returncode, err) == (130, " INTERRUPTED by SIGINT\n")

@@ -308,17 +308,21 @@ def test_memory_hands_out_copies_as_the_mode_says():
         MemoryDataset(1, "shallow")
 
 
-def test_memory_infers_the_copy_from_the_type():
-    class DataFrame:
-        pass
+class DataFrame:
+    """A user's class that has the name of a library's."""
 
-    foreign, frame, array = DataFrame(), pd.DataFrame({"a": [1]}), np.zeros(2)
-    assert MemoryDataset(foreign).load() is foreign
-    assert MemoryDataset(frame).load() is not frame
-    assert MemoryDataset(array).load() is not array
-    objects = np.array([[1], [2]], dtype=object)
-    objects[0, 0] = inner = []
-    assert MemoryDataset(objects).load()[0, 0] is not inner
+    def __init__(self):
+        self.rows = [1]
+
+
+def test_what_memory_hands_out_is_its_readers_own_whatever_its_type():
+    for value in (DataFrame(), pd.DataFrame({"a": [[1]]}), np.zeros(2), pd.Series([[1]], dtype=object)):
+        assert MemoryDataset(value).load() is not value
+    own, frame, objects = DataFrame(), pd.DataFrame({"a": [[1]]}), np.array([[1], None], dtype=object)
+    MemoryDataset(own).load().rows.append(2)
+    MemoryDataset(frame).load()["a"][0].append(2)
+    MemoryDataset(objects).load()[0].append(2)
+    assert (own.rows, frame["a"][0], objects[0]) == ([1], [1], [1])
 
 
 def test_what_is_done_to_a_saved_value_later_is_not_seen():

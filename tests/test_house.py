@@ -26,8 +26,9 @@ TEXTS = {".py", ".md", ".toml", ".yml", ".yaml", ".cfg", ".txt", ".html", ".svg"
 
 FILE_LINES = 300
 FUNCTION_LINES = 40
-#: Lines of code of the kernel without its conformance kit; docstrings, comments and blank lines are not counted.
-KERNEL_CODE_LINES = 7_100
+#: Lines of code of the kernel without its kit, by part; docstrings, comments and blank lines are not counted.
+#: Values are copied, pickled and told apart in every process, whatever runs and keeps them: no plugin's business.
+CEILINGS = {"values": 950, "all else": 7_000}
 
 #: What a process does not pay for before a run asks for it.
 HEAVY = {
@@ -97,9 +98,11 @@ def test_no_function_grows_long():
     assert long == {}
 
 
-def test_the_kernel_stays_small():
-    parts = {named(path): code_lines(path) for path in KERNEL if "testing" not in path.parts}
-    assert sum(parts.values()) < KERNEL_CODE_LINES, sorted(parts.items(), key=lambda part: -part[1])[:10]
+@pytest.mark.parametrize("part", CEILINGS)
+def test_the_kernel_stays_small(part):
+    files = [path for path in KERNEL if "testing" not in path.parts and ("values" in path.parts) == (part == "values")]
+    lines = {named(path): code_lines(path) for path in files}
+    assert sum(lines.values()) < CEILINGS[part], sorted(lines.items(), key=lambda line: -line[1])[:10]
 
 
 # ---- imports; `.importlinter` has the layers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from kernel import Datasets, ParallelRunner, hookimpl, node, note, pipeline, run
 from kernel.errors import NodeError
 from kernel_process_pool.wire import Kind
 from kernel_process_pool.workers import WorkerLink
+from watching import shared_memory, wait_until
 
 METHODS = [
     "spawn",
@@ -162,15 +162,13 @@ def says(text):
 
 
 def test_nothing_of_a_run_is_left_in_the_folder_for_temporary_files(tmp_path, monkeypatch):
-    shm = Path("/dev/shm")
-    before = set(shm.iterdir()) if shm.is_dir() else set()
+    before = shared_memory()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     flow = pipeline([node(large, "x", "y", name="make"), node(nodes.die, "y", "z", name="deadly")])
     with pytest.raises(NodeError):
         run(flow, {"x": 1}, executor="process_pool")
     assert list(tmp_path.iterdir()) == []
-    after = set(shm.iterdir()) if shm.is_dir() else set()
-    assert {path for path in after - before if path.name.startswith("kernel")} == set()
+    wait_until(lambda: not shared_memory() - before, "shared memory to be free of what the run had")
 
 
 def large(x):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -229,29 +230,68 @@ def in_use(monkeypatch):
     return watch
 
 
+class TakesItsTime:
+    """A listener that holds the runner up, as one does that writes to a slow disk."""
+
+    @hookimpl
+    def on_task_done(self):
+        time.sleep(0.02)
+
+
+def one_after_the_other(length, **options):
+    """Build nodes that make one large value from the last; each has two readers, else it would not be shared."""
+    nodes = [node(ones, "n", "array_0", name="node_00", **options)]
+    for at in range(length):
+        other = f"other_{at:02}"
+        nodes.append(node(total, f"array_{at}", f"sum_{at}", name=other, **options))
+        following = f"node_{at + 1:02}"
+        nodes.append(node(plus_one, f"array_{at}", f"array_{at + 1}", name=following, after=other, **options))
+    return pipeline([*nodes, node(total, f"array_{length}", "sum", name="node_99", **options)])
+
+
 def test_memory_is_given_back_as_soon_as_the_last_reader_is_done(in_use):
     length = 24
-    chain = [node(ones, "n", "array_0", name="node_00")]
-    for at in range(length):  # each has two readers: what has one would never be in shared memory
-        other = f"other_{at:02}"
-        chain.append(node(total, f"array_{at}", f"sum_{at}", name=other))
-        chain.append(node(plus_one, f"array_{at}", f"array_{at + 1}", name=f"node_{at + 1:02}", after=other))
-    chain.append(node(total, f"array_{length}", "sum", name="node_99"))
-    result = ParallelRunner(2, hooks=[in_use]).run(pipeline(chain), {"n": 4 * MB})
+    flow = one_after_the_other(length, timeout=600)  # in no chain: each waits for the runner, which gives back first
+    result = ParallelRunner(2, hooks=[in_use]).run(flow, {"n": 4 * MB})
     assert result["sum"] == (length + 1) * 4 * MB / 8
     assert max(in_use.seen) >= 4 * MB
-    assert max(in_use.seen) <= 4 * 4 * MB + MB, "all the chain's values together would be 100 MB"
+    assert max(in_use.seen) <= 4 * 4 * MB + MB, "two values of each worker: all together would be 100 MB"
     assert in_use.catalogs[-1].memory_in_use() == 0
 
 
+def test_in_a_chain_memory_is_used_again_although_the_runner_is_slow_to_hear_of_it(in_use):
+    length, size = 24, 16 * MB
+    result = ParallelRunner(2, hooks=[in_use, TakesItsTime()]).run(one_after_the_other(length), {"n": size})
+    assert len({each.worker for each in result.report.tasks}) == 1, "all of it is one chain"
+    assert result["sum"] == (length + 1) * size / 8
+    assert max(in_use.seen) <= 6 * size, "all the values together would be 400 MB"
+    assert in_use.catalogs[-1].memory_in_use() == 0
+
+
+def test_a_chain_goes_on_while_the_runner_is_held_up_for_long(tmp_path):
+    mark, waited = tmp_path / "last", []
+
+    class Waits:
+        @hookimpl
+        def on_task_done(self, node):
+            if node.name == "node_00":
+                nodes.wait_until(mark.exists, "the last node of the chain")
+                waited.append(node.name)
+
+    flow = one_after_the_other(4) + pipeline([node(nodes.touch, ["path", "sum"], "touched", name="last")])
+    ParallelRunner(1, hooks=[Waits()]).run(flow, {"n": 16 * MB, "path": str(mark)})
+    assert waited == ["node_00"]
+
+
 def test_a_free_output_keeps_its_memory_for_the_result_and_a_value_that_was_read_gives_it_to_the_next(in_use):
+    alone = {"timeout": 600}  # in no chain: it is handed out once what was read before is given back
     flow = pipeline(
         [
             node(ones, "n", "kept", name="a_kept"),
             node(ones, "n", "read", name="b_made", after="a_kept"),
             node(total, "read", "sum", name="c_read"),
             node(total, "read", "sum_2", name="c_read_too"),
-            node(ones, "n", "again", name="d_made", after=["c_read", "c_read_too"]),
+            node(ones, "n", "again", name="d_made", after=["c_read", "c_read_too"], **alone),
             node(total, "again", "sum_again", name="e_read"),
             node(total, "again", "sum_again_2", name="e_read_too"),
         ]

@@ -57,7 +57,7 @@ def test_a_time_limit_does_not_count_the_imports_of_a_worker(tmp_path, monkeypat
             import os, time
 
             if os.environ.get("IS_RUNNER") != str(os.getpid()):
-                time.sleep(1.5)
+                time.sleep(2.5)
 
             def quick(x):
                 return x
@@ -68,7 +68,7 @@ def test_a_time_limit_does_not_count_the_imports_of_a_worker(tmp_path, monkeypat
     monkeypatch.setenv("IS_RUNNER", str(os.getpid()))
     import slow_to_import
 
-    steps = pipeline([node(slow_to_import.quick, "x", "y", timeout=1.0)])
+    steps = pipeline([node(slow_to_import.quick, "x", "y", timeout=2.0)])
     assert run(steps, {"x": 3}, executor="process_pool", workers=1, start_method="spawn")["y"] == 3
 
 

@@ -70,8 +70,8 @@ def test_nodes_that_go_on_are_not_reported_nor_those_with_a_time_limit(gate):
             node(pool_life.sleep, "much", "b", name="limited", timeout=30),
         ]
     )
-    options = {"report_silent_after": 1}
-    run(steps, {"little": 0.05, "much": 2}, executor="process_pool", workers=2, executor_options=options)
+    options = {"report_silent_after": 2}
+    run(steps, {"little": 0.1, "much": 3}, executor="process_pool", workers=2, executor_options=options)
     assert gate.texts == []
 
 
@@ -99,8 +99,8 @@ def test_a_node_that_passes_its_limit_is_ended_whatever_it_does(function, warm):
 
 @pytest.mark.parametrize("left", ["leave_a_child", "leave_a_daemon"])
 def test_what_a_node_has_started_ends_with_it_at_its_limit(left, tmp_path, warm):
-    steps = pipeline([node(pool_life.beat, ["folder", "name", "left"], "a", name="late", timeout=1)])
-    with pytest.raises(NodeError, match="limit of 1 s"):
+    steps = pipeline([node(pool_life.beat, ["folder", "name", "left"], "a", name="late", timeout=4)])
+    with pytest.raises(NodeError, match="limit of 4 s"):
         warm.run(steps, {"folder": str(tmp_path), "name": "one", "left": left})
     pids = Path(tmp_path, "one").read_text().split()
     pool_life.wait_until(lambda: not [pid for pid in pids if pool_life.is_alive(pid)], "the end of all")

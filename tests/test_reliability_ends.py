@@ -14,15 +14,12 @@ from textwrap import dedent
 import pytest
 
 from kernel import Runner, node, pipeline
-from watching import descendants, is_alive, wait_until
+from watching import LIMIT, descendants, is_alive, shared_memory, wait_until
 
 pytestmark = [
-    pytest.mark.timeout(60),
+    pytest.mark.timeout(180),
     pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
 ]
-
-#: How long the end of a run may take on a busy machine before a test gives up (seconds).
-PATIENCE_S = 10.0
 
 FLOW = """
     import os, time
@@ -78,7 +75,7 @@ class Started:
         self.folder = folder
         (folder / "flow.py").write_text(dedent(FLOW))
         (folder / "tmp").mkdir()
-        self.memory = left_in_memory()
+        self.memory = shared_memory()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kernel", "run", "flow.py", "-x", "process_pool", "--workers", "2", *words],
             stdout=subprocess.PIPE,
@@ -102,18 +99,18 @@ class Started:
 
     def end(self):
         """Wait for the end of the command; return its exit code and what it said on stderr."""
-        _, err = self.process.communicate(timeout=PATIENCE_S)
+        _, err = self.process.communicate(timeout=LIMIT)
         return self.process.returncode, err
 
     def beats(self):
         return [path.stat().st_size for path in self.folder.glob("beat-*")]
 
     def assert_nothing_is_left(self):
-        wait_until(lambda: not any(map(is_alive, self.family)), "the end of all processes of the run", PATIENCE_S)
+        wait_until(lambda: not any(map(is_alive, self.family)), "the end of all processes of the run")
         beats = self.beats()
         time.sleep(0.05)
         assert self.beats() == beats, "a node went on"
-        assert left_in_memory() - self.memory == set()
+        wait_until(lambda: not shared_memory() - self.memory, "shared memory to be free of what the run had")
         assert list((self.folder / "tmp").iterdir()) == []
 
     def kill_all(self):
@@ -121,11 +118,7 @@ class Started:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with suppress(ValueError):  # its streams were read and closed already
-            self.process.communicate(timeout=10)
-
-
-def left_in_memory():
-    return {path.name for path in Path("/dev/shm").glob(f"kernel-{os.getuid()}-*")}
+            self.process.communicate(timeout=LIMIT)
 
 
 @pytest.fixture
@@ -191,7 +184,7 @@ def test_a_second_signal_ends_a_run_of_stubborn_nodes_at_once(start, name, to):
 def test_when_the_driver_is_killed_its_workers_end_and_nothing_is_left(start):
     run = start("-p", "stubborn")
     run.process.send_signal(signal.SIGKILL)
-    assert run.process.wait(10) == -signal.SIGKILL
+    assert run.process.wait(LIMIT) == -signal.SIGKILL
     run.assert_nothing_is_left()
 
 

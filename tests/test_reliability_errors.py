@@ -41,13 +41,13 @@ def test_whatever_is_raised_is_named_told_and_run_once_and_the_worker_lives(pool
     assert pool.run(pipeline([node(nodes.add_one, "x", "y")]), given)["y"] == 2
 
 
-@pytest.mark.timeout(5, func_only=True)
-def test_hundreds_of_long_causes_are_cut_and_told_within_five_seconds(pool, tmp_path):
+def test_hundreds_of_long_causes_are_cut_and_told(pool, tmp_path):
     given = {"folder": str(tmp_path), "name": "RuntimeError"}
     error = error_of(pool, [node(nodes.raise_it, ["folder", "name"], "y", name="to_blame")], given)
     shown = "".join(traceback.format_exception(error))
     assert "the last of many" in error.traceback
     assert "cause 399" in error.traceback
+    assert "cause 390" not in error.traceback
     assert "earlier causes are left out" in error.traceback
     assert len(error.traceback) < 500_000
     assert "the last of many" in shown

@@ -18,6 +18,7 @@ from kernel.specs.executor import Reach
 from kernel.testing import CatalogSuite, DatasetSuite, ExecutorSuite
 from kernel.testing.bench import Bench
 from kernel.testing.elsewhere import Elsewhere
+from kernel.testing.ending import nothing_left
 from kernel.testing.limits import time_limit
 from kernel.testing.opened import Opened
 from kernel_memory import MemoryCatalog
@@ -233,6 +234,25 @@ def test_an_executor_that_breaks_none_is_not(test, what, tmp_path):
     bench, _ = sabotaged(ThreadsExecutor, what, tmp_path)
     getattr(ExecutorSuite(), test)(bench)
     bench.close()
+
+
+def test_a_thread_that_ends_meanwhile_hides_none_that_is_left(monkeypatch):
+    monkeypatch.setattr("kernel.testing.ending._PATIENCE_S", 0.5)
+    first, second = threading.Event(), threading.Event()
+    ends, stays = threading.Thread(target=first.wait), threading.Thread(target=second.wait)
+
+    def one_for_another():
+        stays.start()
+        first.set()
+        ends.join()
+
+    ends.start()
+    try:
+        with pytest.raises(pytest.fail.Exception, match="threads"), nothing_left():
+            one_for_another()
+    finally:
+        second.set()
+        stays.join()
 
 
 # -- catalogs ----------------------------------------------------------------------------------------------------

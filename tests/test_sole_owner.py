@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from kernel.values import ownership
 from kernel.values.ownership import PRIVATE_MEMORY, sole_owner
 
 KEPT = np.arange(10.0)
@@ -29,12 +30,14 @@ def frame():
         {
             "number": np.arange(4) * 1.5,
             "count": pd.array([1, 2, None, 4], dtype="Int64"),
-            "kind": pd.Categorical(list("abba")),
             "when": pd.to_datetime(range(4)),
             "there": pd.to_datetime(range(4), utc=True),
-            "text": pd.array(list("abcd"), dtype="string[pyarrow]"),
         }
     )
+
+
+def frame_of_text():
+    return pd.DataFrame({"number": [1.0], "text": pd.array(["a"], dtype="string[pyarrow]")})
 
 
 def reversed_values():
@@ -61,15 +64,17 @@ OWN = {
     "a frame": frame,
     "a computed frame": reversed_values,
     "a filtered frame": lambda: frame().query("number > 1"),
-    "a grouped frame": lambda: frame().groupby("kind", observed=True).agg({"number": "sum"}),
+    "a grouped frame": lambda: frame().groupby("count").agg({"number": "sum"}),
     "a series": lambda: frame()["number"] + 1,
-    "an Arrow table": lambda: pa.table({"a": [1, 2]}),
-    "a batch that others hold": lambda: BATCH,
+    "a frame of texts": frame_of_text,
+    "a frame with an index over an array in a module": lambda: pd.DataFrame({"a": MANY}, index=pd.Index(MANY)),
+    "a frame with labels of a frame in a module": lambda: LABELLED * 2,
     "new containers of new values": lambda: [{"a": {1, 2}, "b": (np.arange(3), [None])}, []],
     "a constant tuple": lambda: (1, ("two", 3.0)),
     "a large bytes object that others hold": lambda: TEXT,
 }
-BATCH = pa.record_batch({"a": [1, 2]})
+LISTS = pd.ArrowDtype(pa.list_(pa.int64()))
+LABELLED = pd.DataFrame({"a": [1.0, 2.0]}, index=pd.Index(["p", "q"], name="row"))
 TEXT = b"x" * 10_000
 
 
@@ -218,7 +223,14 @@ OTHERS = {
     "a frame with a mask kept": kept_column_of_two,
     "a frame with attributes": with_attribute,
     "a frame with notes": with_attrs,
+    "a frame with categories of a type in a module": lambda: pd.DataFrame({"a": pd.Categorical(["x"], dtype=SIZES)}),
     "a frame of objects": lambda: pd.DataFrame({"a": [[1], [2]]}),
+    "a frame of lists, whose memory is Arrow's": lambda: pd.DataFrame({"a": pd.array([[1]], dtype=LISTS)}),
+    "an Arrow table": lambda: pa.table({"a": [1, 2]}),
+    "an Arrow table over an array in a module": lambda: pa.table({"a": KEPT}),
+    "a polars frame": lambda: pl.DataFrame({"a": [1, 2]}),
+    "a polars frame over an array in a module": lambda: pl.DataFrame({"a": KEPT}),
+    "a polars series": lambda: pl.Series([1, 2]),
     "a subclass of list": type("Own", (list,), {}),
     "an object": lambda: CACHE,
     "more members than are looked at": lambda: [[n] for n in range(2000)],
@@ -226,6 +238,8 @@ OTHERS = {
     "a generator": lambda: (n for n in ()),
 }
 PAIR = (1, [2])
+SIZES = pd.CategoricalDtype(["x", "y"])
+MANY = np.arange(5000.0)
 BYTES = bytearray(10)
 FRAME = frame()
 
@@ -255,10 +269,46 @@ def test_a_frame_counts_as_an_array_does():
     assert sole_owner(value, 1) is FRAMES_CAN_BE_OWN
 
 
-def test_polars_frames_are_the_holders_own():
-    kept = pl.DataFrame({"a": [1, 2]})
-    assert held(lambda: pl.DataFrame({"a": [1, 2]}))
-    assert held(kept.clone)
-    assert held(lambda: pl.Series([1, 2]))
-    assert not held(lambda: kept)
-    assert not held(lambda: pl.DataFrame({"a": [object()]}, schema={"a": pl.Object}))
+@pytest.mark.skipif(not FRAMES_CAN_BE_OWN, reason="frames are nobody's own before pandas 3")
+def test_labels_that_frames_share_are_made_the_frames_own():
+    made = LABELLED * 2
+    assert made.index.name == "row"
+    assert sole_owner(made, 1)
+    made.index.name, made.columns.name = "other", "column"
+    assert (LABELLED.index.name, LABELLED.columns.name) == ("row", None)
+
+
+@pytest.mark.skipif(not FRAMES_CAN_BE_OWN, reason="frames are nobody's own before pandas 3")
+def test_labels_that_somebody_keeps_stay_apart():
+    made = pd.DataFrame({"a": [1.0, 2.0]}, index=["p", "q"])
+    kept = made.index
+    assert sole_owner(made, 1)
+    made.index.name = "row"
+    assert kept.name is None
+
+
+def first_column(frame):
+    return frame._mgr.blocks[0].values._pa_array  # noqa: PD011 - a block is no frame
+
+
+@pytest.mark.skipif(not FRAMES_CAN_BE_OWN, reason="frames are nobody's own before pandas 3")
+def test_memory_of_arrows_that_may_be_somebody_elses_is_copied_once():
+    scratch = np.arange(3.0)
+    made = pd.DataFrame({"a": pd.array(pa.array(scratch), dtype=pd.ArrowDtype(pa.float64())), "t": ["x", "y", "z"]})
+    assert sole_owner(made, 1)
+    scratch[:] = -1
+    assert made["a"].tolist() == [0, 1, 2]
+    column = first_column(made)
+    made = made.assign(b=1)
+    assert sole_owner(made, 1)
+    assert first_column(made) is column, "what is the frame's own already is not copied again"
+
+
+def test_nothing_that_can_be_changed_is_ones_own_where_the_interpreter_borrows_references(monkeypatch):
+    """From Python 3.14 on it does: https://github.com/python/cpython/issues/130704."""
+    monkeypatch.setattr(ownership.sys, "version_info", (3, 14, 0, "final", 0))
+    monkeypatch.setattr(ownership, "_counting", ownership._measure())
+    assert held(lambda: (1, "two"))
+    assert not held(lambda: [1])
+    assert not held(lambda: np.arange(3))
+    assert not held(frame)

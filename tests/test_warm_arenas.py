@@ -205,6 +205,28 @@ def test_results_of_earlier_runs_stay_as_they_were(options):
         result.close()
 
 
+def test_what_nobody_was_told_of_in_one_run_and_somebody_still_reads_is_not_written_anew_in_the_next(options):
+    first = SharedMemoryCatalog(**options)
+    second = follow(first)
+    store = first.open({}, Reach.PROCESS, 1)
+    read, unread = (store.save("never told", np.full(MB, fill)) for fill in (1.0, 2.0))
+    loaded = store.load("never told", read)
+    first.settle([])
+    third = follow(second)
+    store = second.open({}, Reach.PROCESS, 1)
+    handles = [keep(second, store, f"v{at}", np.full(MB, 3.0)) for at in range(3)]
+    assert (loaded == 1).all()
+    assert unread[:2] in [handle[:2] for handle in handles]
+    del loaded
+    second.settle([])
+    fourth = follow(third)
+    store = third.open({}, Reach.PROCESS, 1)
+    again = [keep(third, store, f"v{at}", np.full(MB, 4.0)) for at in range(4)]
+    assert read[:2] in [handle[:2] for handle in again]
+    third.close()
+    fourth.close()
+
+
 def test_idle_memory_is_bounded_and_given_back_in_the_end(options, monkeypatch):
     monkeypatch.setattr("kernel_shared_memory.memory._IDLE_SHARE", 10_000)
     first = SharedMemoryCatalog(**options)

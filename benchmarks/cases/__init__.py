@@ -19,6 +19,7 @@ from benchmarks.cases import (
     limits,
     node_memory,
     planning,
+    release,
 )
 
 CASES = {
@@ -37,6 +38,7 @@ CASES = {
     "array-work": array_work.measure,
     "array-memory": array_memory.measure,
     "frame": frame.measure,
+    "release": release.measure,
     "cpu": cpu.measure,
     **engines.CASES,
 }

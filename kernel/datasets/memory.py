@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, get_args
 
 from kernel.datasets.dataset import CopyMode, Dataset
 from kernel.errors import DatasetError
-from kernel.values.copying import copy_value, lock_array, mode_of
+from kernel.values.copying import copy_value
 
 __all__ = ["MemoryDataset"]
 
@@ -22,7 +22,7 @@ _NOTHING: Final = _Nothing()
 
 
 class MemoryDataset(Dataset):
-    """A value in memory; loads and saves copy it as `copy_mode` says (None: the value's type decides).
+    """A value in memory; loads and saves copy it as `copy_mode` says (None: as a pickle does).
 
     `data` is held as it is given, without a copy. In a run the catalog plugin keeps the value instead, and
     obeys the same `copy_mode`.
@@ -39,11 +39,11 @@ class MemoryDataset(Dataset):
 
     def load(self) -> Any:
         """Return a copy of the value. Raises `DatasetError` when nothing has been saved."""
-        return _copied(self.original(), self.copy_mode)
+        return copy_value(self.original(), self.copy_mode)
 
     def save(self, data: Any) -> None:
         """Keep a copy of the value."""
-        self._data = _copied(data, self.copy_mode)
+        self._data = copy_value(data, self.copy_mode)
 
     def original(self) -> Any:
         """Return the very object that is held. Raises `DatasetError` when nothing has been saved."""
@@ -62,10 +62,3 @@ class MemoryDataset(Dataset):
     def describe(self) -> str:
         """Say that it is in memory."""
         return "memory"
-
-
-def _copied(value: Any, mode: CopyMode | None) -> Any:
-    """Return the value as a reader gets it; what cannot be made read-only is copied as its type asks."""
-    if mode == "readonly" and (locked := lock_array(value)) is not None:
-        return locked
-    return copy_value(value, mode_of(value) if mode is None or mode == "readonly" else mode)

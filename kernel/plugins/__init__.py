@@ -8,6 +8,7 @@ from kernel.plugins.building import build
 from kernel.plugins.installed import scan
 from kernel.plugins.listeners import load_listeners
 from kernel.plugins.load import load_catalog, load_dataset_type, load_executor
+from kernel.plugins.values import register_values
 
 if TYPE_CHECKING:
     from kernel.plugins.listing import PluginInfo, describe
@@ -20,6 +21,7 @@ __all__ = [
     "load_dataset_type",
     "load_executor",
     "load_listeners",
+    "register_values",
     "scan",
 ]
 

@@ -19,6 +19,7 @@ GROUPS = {
     "executor": "kernel.executors",
     "catalog": "kernel.catalogs",
     "dataset": "kernel.datasets",
+    "values": "kernel.values",
     "listener": "kernel.hooks",
 }
 

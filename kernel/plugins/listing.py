@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ __all__ = ["PluginInfo", "describe"]
 class PluginInfo:
     """One installed plugin.
 
-    `kind` is executor, catalog, dataset or listener; `value` its entry point; `status` is "ok",
+    `kind` is executor, catalog, dataset, values or listener; `value` its entry point; `status` is "ok",
     "blocked" or "broken: " and the cause. The rest is known of a plugin that was loaded: the `hooks` it
     listens to, the first line of its `doc`, its `options` ("name" or "name=default").
     """
@@ -69,7 +70,8 @@ def _described(kind: str, entry: EntryPoint, blocked: Collection[str], load: boo
 def _loaded(info: PluginInfo, entry: EntryPoint) -> PluginInfo:
     if info.kind != "listener":
         plugin = load_checked(info.kind, entry)
-        return evolve(info, hooks=_heard(plugin), doc=_first_line(plugin), options=_options(plugin))
+        about = sys.modules[entry.module] if info.kind == "values" else plugin  # which is data, and the same for all
+        return evolve(info, hooks=_heard(plugin), doc=_first_line(about), options=_options(plugin))
     listener = load_listener(entry)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kernel.datasets.dataset import Dataset
@@ -11,9 +12,10 @@ from kernel.errors import PluginError
 from kernel.plugins.installed import choose, distribution_of, origin
 from kernel.specs.catalog import Catalog
 from kernel.specs.executor import Executor
+from kernel.values.libraries import Library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from importlib.metadata import EntryPoint
 
 __all__ = ["import_plugin", "lacks", "load_catalog", "load_checked", "load_dataset_type", "load_executor"]
@@ -43,7 +45,7 @@ def load_checked(kind: str, entry: EntryPoint) -> Any:
     """Import the plugin and see that it is what its kind must be; `kind` is no listener."""
     advice = f"It was chosen by name, so --no-plugin does not help: choose another {kind}, or mend this one."
     plugin = import_plugin(kind, entry, advice)
-    problem = _no_dataset_type(plugin) if kind == "dataset" else _no_factory(kind, plugin)
+    problem = _PROBLEMS[kind](plugin) if kind in _PROBLEMS else _no_factory(kind, plugin)
     if problem:
         raise PluginError(f"{origin(kind, entry)} is not a {kind}: {problem}")
     return plugin
@@ -98,6 +100,13 @@ def _no_dataset_type(plugin: Any) -> str:
         return f"it is {what}, not a subclass of kernel.datasets.Dataset"
     missing = sorted(getattr(plugin, "__abstractmethods__", ()))
     return f"it lacks {', '.join(missing)}" if missing else ""
+
+
+def _no_library(plugin: Any) -> str:
+    return "" if isinstance(plugin, Library) else f"it is a {type(plugin).__name__}, not a kernel.values.Library"
+
+
+_PROBLEMS: dict[str, Callable[[Any], str]] = {"dataset": _no_dataset_type, "values": _no_library}
 
 
 def _remedy(entry: EntryPoint, error: BaseException) -> str:

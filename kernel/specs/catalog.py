@@ -26,7 +26,8 @@ __all__ = [
     "WarmCatalog",
 ]
 
-#: Where a value is, as its catalog understands it; opaque to everybody else, and picklable.
+#: Where a value is, as its catalog understands it; opaque to everybody else, and picklable. Anything but `...`, which
+#: stands for a value that is not there yet (`kernel.specs.tasks.MADE`).
 Handle = Any
 
 

@@ -78,13 +78,16 @@ class Program:
     packed: Mapping[str, Any] | None = None
     #: How often a node runs again whose worker was lost, unless its policy says otherwise.
     death_retries: int = 1
+    #: Entry points of the group `kernel.values` that workers do not know by themselves, by package.
+    values: Mapping[str, str] = field(factory=dict[str, str])
 
     def for_travel(self) -> Program:
         """Return the program as it goes to another process."""
         return evolve(self, nodes=None, hooks=None, rank=(), order=(), packed=None, **(self.packed or {}))
 
 
-#: Stands in a chain's handles for a value that a turn before in the same chain makes: its worker knows it.
+#: Stands in a chain's handles for a value that a turn before in the same chain makes: its worker knows it. No store
+#: gives it out as a handle; every wire carries it.
 MADE: Final = ...
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["CatalogSuite"]
 
 
+LABELLED = "frame with labels of others"
+
 by_reference = applies_if(lambda suite: suite.reach == Reach.THREAD)
 measured = applies_if(lambda suite: suite.measurable)
 
@@ -84,6 +86,20 @@ class CatalogSuite(SendingRules, Suite):
         opened.keep("v", value)
         change(value)
         assert same(opened.get("v"), CHANGEABLE[kind]())
+
+    @applies_if(lambda suite: LABELLED in VALUES)
+    def test_labels_that_frames_share_stay_apart(self, opened: Opened) -> None:
+        given = VALUES[LABELLED]()
+        labels, name = given.index, given.index.name
+        opened.keep("v", given)
+        opened.get("v").index.name = "changed"
+        assert opened.get("v").index.name == name
+        assert opened.get("v", last=True).index.name == labels.name == name
+
+    def test_a_value_that_nobody_can_copy_is_refused_and_named(self, opened: Opened) -> None:
+        for value in (threading.Lock(), [threading.Lock()]):
+            with pytest.raises(DatasetError, match="flights"):
+                opened.store.save("flights", value)
 
     def test_a_loaded_value_outlives_its_catalog(self, opened: Opened) -> None:
         opened.keep("v", VALUES[BIG]())

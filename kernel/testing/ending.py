@@ -31,8 +31,8 @@ __all__ = ["EndRules", "nothing_left"]
 _DESCRIPTORS = Path("/proc/self/fd")
 _SHARED_MEMORY = Path("/dev/shm")
 
-#: What ends by itself may take this long (seconds).
-_PATIENCE_S = 10.0
+#: What ends by itself may take this long (seconds) on a busy machine; less than nodes sleep that have to be ended.
+_PATIENCE_S = 20.0
 
 kills = applies_if(lambda suite: suite.capabilities.kill)
 loses_workers = applies_if(lambda suite: suite.capabilities.reach >= Reach.PROCESS)
@@ -43,14 +43,18 @@ retries_as_told = applies_if(
 here = applies_if(lambda suite: suite.capabilities.reach <= Reach.PROCESS)
 
 
-def _there() -> dict[str, int]:
-    """Count what a run might leave behind in and around this process."""
-    found = {"threads": threading.active_count(), "children": len(_children())}
-    return {**found, "descriptors": len(list(_DESCRIPTORS.iterdir()))} if _DESCRIPTORS.is_dir() else found
+def _there() -> dict[str, set[object]]:
+    """List what a run might leave behind in and around this process.
+
+    One by one, not as numbers: something of before that ends late would hide something new.
+    """
+    segments = _SHARED_MEMORY.iterdir() if _SHARED_MEMORY.is_dir() else ()
+    return {"threads": set(threading.enumerate()), "children": set(_children()), "segments": set(segments)}
 
 
-def _segments() -> set[Path]:
-    return set(_SHARED_MEMORY.iterdir()) if _SHARED_MEMORY.is_dir() else set()
+def _descriptors() -> int:
+    # Their numbers are given out again, so only how many there are tells something.
+    return len(list(_DESCRIPTORS.iterdir())) if _DESCRIPTORS.is_dir() else 0
 
 
 def _is_in_use(path: Path) -> bool:
@@ -78,12 +82,16 @@ def _children() -> list[str]:
 @contextmanager
 def nothing_left() -> Generator[None]:
     """See that what runs in this block leaves no thread, process, descriptor or segment behind."""
-    before, segments = _there(), _segments()
+    before, descriptors = _there(), _descriptors()
 
-    def left() -> dict[str, int]:
-        found = {what: number - before[what] for what, number in _there().items() if number > before[what]}
-        more = [path for path in _segments() - segments if not _is_in_use(path)]
-        return {**found, "segments": len(more)} if more else found
+    def left() -> dict[str, object]:
+        found: dict[str, object] = {}
+        for what, there in _there().items():
+            more = [each for each in there - before[what] if not (isinstance(each, Path) and _is_in_use(each))]
+            if more:
+                found[what] = more
+        more_open = _descriptors() - descriptors
+        return {**found, "descriptors": more_open} if more_open > 0 else found
 
     yield
     until = monotonic() + _PATIENCE_S

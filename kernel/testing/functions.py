@@ -104,8 +104,12 @@ def change(value: Any, *_before: Any) -> int:
     """Change the value in place, whatever it is; return something for others to wait for."""
     if isinstance(value, dict):
         value["changed"] = -1
+    elif hasattr(value, "iloc"):
+        value.iloc[0, 0].append(99)
     elif hasattr(value, "flags") and not value.flags.writeable:
         raise AssertionError("the value cannot be changed")
+    elif getattr(getattr(value, "dtype", None), "hasobject", False):
+        value[0].append(99)
     else:
         value[0] = 99
     return 0

@@ -41,7 +41,7 @@ def time_limit(seconds: float) -> Generator[None]:
             signal.setitimer(signal.ITIMER_REAL, left)
 
 
-def eventually(check: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+def eventually(check: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
     """Return as soon as `check` says so; fail with `what` when it has not within the time."""
     until = time.monotonic() + seconds
     while not check():

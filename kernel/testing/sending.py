@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from kernel.errors import DatasetError, ValidationError
+from kernel.errors import ValidationError
 from kernel.specs.executor import Reach
 from kernel.testing import distant
 from kernel.testing.elsewhere import Elsewhere
@@ -38,11 +38,6 @@ class SendingRules:
             sent: Any = pickle.loads(pickle.dumps(opened.keep("v", make())))
             assert same(opened.store.load("v", sent), make()), kind
         pickle.dumps(opened.store)
-
-    @by_value
-    def test_a_value_that_cannot_be_sent_is_refused_and_named(self, opened: Opened) -> None:
-        with pytest.raises(DatasetError, match="flights"):
-            opened.store.save("flights", threading.Lock())
 
     @by_value
     def test_all_inputs_that_cannot_be_sent_are_named_at_once(self, catalog_factory: Callable[[], Catalog]) -> None:

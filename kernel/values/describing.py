@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-__all__ = ["described", "origin", "said"]
+__all__ = ["described", "said", "type_of"]
 
 
 def described(value: Any) -> str:
@@ -19,10 +19,9 @@ def described(value: Any) -> str:
         return kind
 
 
-def origin(data: object) -> tuple[str, str]:
-    """Return the library that a value's type is from, and the type's name."""
-    kind = type(data)
-    return kind.__module__.partition(".")[0], kind.__name__
+def type_of(value: object) -> Any:
+    """Return the type that a value is of, whatever a proxy says of itself."""
+    return type(value)
 
 
 def said(error: BaseException) -> str:

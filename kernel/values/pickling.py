@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import copyreg
 import gc
-import io
 import pickle
-import sys
-from collections import ChainMap
+from _collections_abc import dict_items, dict_keys, dict_values
+from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO, TextIOWrapper
+from operator import methodcaller
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import Any, NoReturn, cast
+from weakref import WeakSet
 
 from attrs import frozen
 
 from kernel.errors import DatasetError, RebuildError, ValidationError
 from kernel.values.by_value import by_value, pickler
-from kernel.values.describing import said
+from kernel.values.describing import said, type_of
+from kernel.values.libraries import library_of
 from kernel.values.main_module import by_name
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-__all__ = ["PLAIN", "Dumped", "Inline", "by_value", "dump", "load", "load_inline", "prepare"]
+__all__ = ["PLAIN", "Dumped", "Inline", "by_value", "dump", "load", "load_inline", "prepare", "rebuilt"]
 
 #: Types whose values nobody can change and that every wire carries: such a value is its own handle. `bytes`
 #: is not among them, for bytes are what a handle made by `Dumped.inline` is.
@@ -31,6 +31,14 @@ Inline = bytes | tuple[bytes, ...]
 
 #: The collector is held off while a stream of this many bytes or more is read: it would find no garbage.
 _LARGE_STREAM = 1 << 20
+#: So much of what a library says of its refusal is shown.
+_MOST_TEXT = 500
+#: Types are remembered up to this many: a program may make classes without end.
+_MOST_TYPES = 4096
+_FLAT = PLAIN | {bytes}
+_CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
+#: Of so many members it is cheaper to look at their types than to make a pickler that knows of libraries.
+_FEW = 50
 
 
 @frozen(eq=False)
@@ -62,14 +70,14 @@ def dump(name: str, data: Any) -> Dumped:
     try:
         return _dump_by_value(data)
     except Exception as error:  # user classes raise anything when they are pickled
-        kind, cause = type(data).__name__, type(error).__name__
+        cause = f"{type(error).__name__}: {error}"
         if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
             cause = "it is nested too deeply (RecursionError)"
-        detail = f" ({error})" if str(error).startswith("cannot pickle") else ""
         raise DatasetError(
-            f"{name}: a value of type {kind!r} cannot be serialised: {cause}{detail}. "
-            f"It has to reach another process: return plain data instead of open resources, "
-            f"declare the dataset as a file, or use an executor whose workers are threads."
+            f"{name and f'{name}: '}a value of type {type(data).__name__!r} cannot be serialised: {_cut(cause)}. "
+            f"Each reader gets a value of its own, made of a pickle: return plain data instead of open resources, or "
+            f'declare the dataset as a file; where all nodes run in the runner\'s process, copy_mode "assign" hands on '
+            f"the very object."
         ) from error
 
 
@@ -120,49 +128,94 @@ def load_inline(name: str, handle: Inline, *, readonly: bool = False) -> Any:
     return load(name, handle[0], handle[1:] if readonly else [bytearray(buffer) for buffer in handle[1:]])
 
 
+def rebuilt(value: Any) -> Any:
+    """Return what a pickle makes of a value, over memory that nobody can write to; NotImplemented: it makes nothing."""
+    try:
+        dumped = dump("", value)
+        return load("", dumped.stream, [*map(bytes, dumped.buffers)])
+    except DatasetError:
+        return NotImplemented  # who pickles it next is told why, and can name the dataset
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
+
+
 def _dump_by_reference(data: Any) -> Dumped | None:
     buffers: list[pickle.PickleBuffer] = []
     try:
-        stream = pickle.dumps(data, protocol=5, buffer_callback=buffers.append)
-        if any(map(_is_locked_array, buffers)):
-            buffers.clear()
-            stream = _unlocked(pickle.Pickler, data, buffers)
+        if _is_flat(data):
+            stream = pickle.dumps(data, 5)
+        else:
+            file = BytesIO()
+            _Pickler(file, 5, buffer_callback=buffers.append).dump(data)
+            stream = file.getvalue()
+        dumped = Dumped(stream, [buffer.raw() for buffer in buffers])
     except Exception:  # whatever pickle cannot do is tried again by value, whose error counts
         return None
-    if not by_name() and b"__main__" in stream:
-        return None  # whoever reads it may have another main module, so what this one defines goes by value
-    return Dumped(stream, [buffer.raw() for buffer in buffers])
+    # Whoever reads it may have another main module: then what this one defines goes by value.
+    return dumped if by_name() or b"__main__" not in stream else None
 
 
 def _dump_by_value(data: Any) -> Dumped:
-    buffers: list[pickle.PickleBuffer] = []
-    stream = _unlocked(pickler, data, buffers)
-    return Dumped(stream, [buffer.raw() for buffer in buffers])
-
-
-def _unlocked(make: Callable[..., pickle.Pickler], data: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    """Pickle with locked arrays as if they were not: a reader's value is its own, whatever flags the original had."""
-    file = io.BytesIO()
-    writer = make(file, protocol=5, buffer_callback=buffers.append)
-    if numpy := sys.modules.get("numpy"):
-        usual: Any = copyreg.dispatch_table
-        writer.dispatch_table = ChainMap({numpy.ndarray: _reduce_unlocked}, usual)
+    file, buffers = BytesIO(), list[pickle.PickleBuffer]()
+    writer = pickler(file, buffers.append)
+    writer.dispatch_table = cast("dict[Any, Any]", _ReducersByValue())
     writer.dump(data)
-    return file.getvalue()
+    return Dumped(file.getvalue(), [buffer.raw() for buffer in buffers])
 
 
-def _is_locked_array(buffer: pickle.PickleBuffer) -> bool:
-    view = memoryview(buffer)
-    return view.readonly and type(view.obj).__module__ == "numpy"
+def _is_flat(data: Any) -> bool:
+    """Say whether a value is a container of nothing but numbers, texts and the like, as most small ones are."""
+    kind = type_of(data)
+    if kind in _FLAT:
+        return True
+    if kind not in _CONTAINERS or len(data) > _FEW:
+        return False
+    if kind is dict:
+        return _FLAT.issuperset(map(type, data)) and _FLAT.issuperset(map(type, data.values()))
+    return _FLAT.issuperset(map(type, data))
 
 
-def _reduce_unlocked(array: Any) -> Any:
-    """Reduce a numpy array as if it were writable, by way of a writable array over the same memory."""
-    contiguous = array.flags.c_contiguous or array.flags.f_contiguous
-    if array.flags.writeable or not contiguous or array.dtype.hasobject or not array.nbytes:
-        return array.__reduce_ex__(5)
-    import ctypes  # noqa: PLC0415 - seldom needed
+class _Reducers(dict[Any, Callable[[Any], Any]]):
+    """How values of each type are pickled: as their library's plugin says, else as `copyreg` and they themselves do."""
 
-    memory: Any = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
-    memory.owner = array
-    return type(array)(array.shape, array.dtype, memory, 0, array.strides).__reduce_ex__(5)
+    def __missing__(self, kind: Any) -> Callable[[Any], Any]:
+        if issubclass(kind, type):
+            raise KeyError(kind)  # a class whose metaclass it is: by its name
+        own = library_of(kind).reducer(kind)
+        if own is None and kind in copyreg.dispatch_table:
+            return copyreg.dispatch_table[kind]  # it may be registered anew
+        if len(self) >= _MOST_TYPES:
+            self.clear()
+        reducer = self[kind] = own or _usual
+        return reducer
+
+
+def _refuse(value: Any) -> NoReturn:
+    raise TypeError(f"cannot pickle {type(value).__name__!r} object")
+
+
+_reducers = _Reducers()
+_usual = methodcaller("__reduce_ex__", 5)
+#: What cloudpickle would write, and readers would get as something else: bytes, a copy that is detached from its dict,
+#: a text in memory, a set that is empty at once.
+_REFUSED: dict[Any, Callable[[Any], NoReturn]] = dict.fromkeys(
+    (memoryview, dict_keys, dict_values, dict_items, TextIOWrapper, WeakSet), _refuse
+)
+
+
+class _ReducersByValue:
+    """The same for what goes by value: only types of which libraries say something, for the pickler knows more."""
+
+    def __contains__(self, kind: Any) -> bool:
+        return kind in _REFUSED or (not issubclass(kind, type) and library_of(kind).reducer(kind) is not None)
+
+    def __getitem__(self, kind: Any) -> Callable[[Any], Any]:
+        if kind not in self:
+            return copyreg.dispatch_table[kind]
+        return _REFUSED.get(kind) or library_of(kind).reducer(kind) or _usual
+
+
+class _Pickler(pickle.Pickler):
+    dispatch_table = _reducers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kernel.values.copying import IMMUTABLE, copy_value, lock_array, mode_of
+from kernel.values.copying import IMMUTABLE, keep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ __all__ = ["ReferenceStore"]
 
 
 class ReferenceStore:
-    """Keeps a copy made at the save, and gives each reader a copy of that; the last one gets the kept one.
+    """Keeps a value as it was at the save, and gives each reader one of its own (`kernel.values.copying`).
 
     It has no state beside the copy modes, so any number of threads may use it at once.
     """
@@ -30,33 +30,12 @@ class ReferenceStore:
         """Nothing is held."""
 
     def load(self, name: str, handle: Handle, last: bool = False) -> Any:
-        """Return a copy of the kept value, or the kept value to its last reader or under copy mode "assign".
-
-        Under copy mode "readonly" an array comes as a read-only view; what cannot be locked is copied.
-        """
-        if type(handle) in IMMUTABLE:
-            return handle
-        mode = self._modes.get(name)
-        if mode == "readonly":
-            locked = lock_array(handle)
-            if locked is not None:
-                return locked
-            mode = None
-        if last:
-            return handle
-        return copy_value(handle, mode or mode_of(handle), name)
+        """Return a value of the reader's own, or what the copy mode says; raises `DatasetError` when it cannot be."""
+        return handle if type(handle) in IMMUTABLE else handle.take(name, last)
 
     def save(self, name: str, data: Any) -> Handle:
-        """Copy the value; raises `DatasetError` when it cannot be copied."""
-        if type(data) in IMMUTABLE:
-            return data
-        mode = self._modes.get(name)
-        if mode is None or mode == "readonly":
-            mode = mode_of(data)
-        kept = copy_value(data, mode, name)
-        if self._modes.get(name) == "readonly" and lock_array(kept) is not None:
-            kept.flags.writeable = False
-        return kept
+        """Keep the value; raises `DatasetError` when that cannot be done."""
+        return data if type(data) in IMMUTABLE else keep(data, self._modes.get(name), name)
 
     def size(self, handle: Handle) -> int:
         """Return 0: the value is its handle."""

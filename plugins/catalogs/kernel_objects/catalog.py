@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import ConfigError, DatasetError, ValidationError
+from kernel.processes import Home
 from kernel.specs.catalog import Found
 from kernel.specs.executor import Reach
 from kernel.values import pickling
@@ -80,7 +80,7 @@ class ObjectsCatalog:
         self._done: Callable[[], Collection[str]] = tuple[str, ...]
         self._folder: Folder | None = None
         self._settled = False
-        self._pid = os.getpid()
+        self._home = Home()
         self._clerk: Clerk | None = None
         self._shelf = Shelf(self._drop)
 
@@ -184,7 +184,7 @@ class ObjectsCatalog:
         self.release([name for name in self._handles if name not in kept])
         self._prepared.clear()
         self._settled = True
-        if self._clerk is None:
+        if self._clerk is None or not self._home.is_here:
             return
         if self._keep == "always":
             self._clerk.finish(self._index(ended=True))
@@ -196,7 +196,7 @@ class ObjectsCatalog:
 
     def close(self) -> None:
         """Drop everything, unless the run ended badly and its values are to stay for another."""
-        if self._pid != os.getpid():
+        if not self._home.is_here:
             return  # a fork's copy
         folder, self._folder = self._folder, None
         clerk, self._clerk = self._clerk, None
@@ -243,9 +243,9 @@ class ObjectsCatalog:
         return Index(self._run, ended, self._done(), values)
 
     def _note(self) -> None:
-        if self._clerk is not None:
+        if self._clerk is not None and self._home.is_here:
             self._clerk.note()
 
     def _drop(self, names: Iterable[str]) -> None:
-        if self._clerk is not None:
+        if self._clerk is not None and self._home.is_here:
             self._clerk.drop(names)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import DatasetError
+from kernel.processes import Home
 from kernel.values import pickling
 from kernel_objects.handles import Assigned, address_of, is_object, new_name
 from kernel_objects.packing import pack, unpack
@@ -47,7 +47,7 @@ class ObjectsStore:
         self._prepared = prepared if prepared is not None else {}
         self._lock = threading.Lock()
         self._folder: Folder | None = None
-        self._pid = 0
+        self._home = Home()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._place, self._run, self._above, self._modes)
@@ -58,7 +58,7 @@ class ObjectsStore:
     def close(self) -> None:
         """Let go of the file system."""
         folder, self._folder = self._folder, None
-        if folder is not None and self._pid == os.getpid():
+        if folder is not None and self._home.is_here:
             folder.close()
 
     def load(self, name: str, handle: Handle, last: bool = False) -> Any:
@@ -140,7 +140,9 @@ class ObjectsStore:
 
     def _here(self) -> Folder:
         """Return the folder as this process sees it: what a fork brought along is not used."""
+        if not self._home.is_here:  # the lock, too, may be somebody's who is not here
+            self._folder, self._lock, self._home = None, threading.Lock(), Home()
         with self._lock:
-            if self._folder is None or self._pid != os.getpid():
-                self._folder, self._pid = self._place.folder(self._run), os.getpid()
+            if self._folder is None:
+                self._folder = self._place.folder(self._run)
             return self._folder

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kernel_shared_memory import system
 from kernel_shared_memory.freelist import FreeList
+from kernel_shared_memory.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,32 +38,35 @@ class Arena:
     system is an error there but a SIGBUS here. Pages that have been used before are written through a mapping
     that is kept, which is as cheap as copying memory can be: there are no page faults.
 
-    `in_use` says whether this process has a mapping of a part, `may_grow` whether the arena may take more memory, now
-    that its slot says so. Without `mapped`, all is written by `pwrite`: for files on a disk.
+    `number` is the arena's and `slot` has its counts; `own` is the slot of this process, with its leases. `may_grow`
+    says whether the arena may take more memory, now that its slot says so. Without `mapped`, all is written by
+    `pwrite`: for files on a disk.
     """
 
     def __init__(
         self,
+        number: int,
         fd: int,
         size: int,
         slot: Slot,
-        in_use: Callable[[Range], bool],
+        own: Slot,
         may_grow: Callable[[], bool],
         *,
         mapped: bool = True,
     ) -> None:
+        self._number = number
         self._fd = fd
         self._size = size
         self._slot = slot
-        self._in_use = in_use
+        self._own = own
         self._may_grow = may_grow
         self._mapped = mapped
-        self._deal = slot.deal
+        self._recalls = slot.recalls
         #: Free parts with memory behind them, and without.
         self._warm = FreeList()
         self._cold = FreeList()
-        #: Parts that are free but for a mapping of this process.
-        self._held: list[Range] = []
+        #: Parts that are free but for mappings of this process.
+        self._waiting = Waiting([own])
         self._window: memoryview | None = None
 
     def write(self, layout: Layout) -> tuple[int, int]:
@@ -83,7 +87,7 @@ class Arena:
 
     def drop(self, part: Range) -> None:
         """Free a block that nobody outside this process knows."""
-        self._held.append(part)
+        self._waiting.add(self._number, part)
 
     def close(self) -> None:
         """Give the memory of free parts back to the system, and end the mapping."""
@@ -92,16 +96,12 @@ class Arena:
         self._window = None
 
     def _collect(self) -> None:
-        if self._deal != self._slot.deal:
-            self._deal = self._slot.deal
-            self._warm, self._cold, self._held = FreeList(), FreeList(), []
-        held, self._held = self._held, []
-        for part in held:
-            if self._in_use(part):
-                self._held.append(part)
-            else:
-                self._warm.give(part)
-        for start, count, warm in self._slot.take_mail():
+        if self._recalls != self._slot.recalls:
+            self._recalls = self._slot.recalls
+            self._warm, self._cold, self._waiting = FreeList(), FreeList(), Waiting([self._own])
+        for _, part in self._waiting.ready():
+            self._warm.give(part)
+        for start, count, warm in self._slot.returns.take():
             (self._warm if warm else self._cold).give((start, count))
 
     def _cool(self) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kernel_shared_memory import control, system
+from kernel_shared_memory import control
+from kernel_shared_memory.account import Account
 from kernel_shared_memory.arena import GRAIN, part_of
-from kernel_shared_memory.freelist import FreeList, gaps
+from kernel_shared_memory.leasetable import leases_in
+from kernel_shared_memory.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,151 +24,135 @@ class Blocks:
     """A dropped block waits until no process has it mapped; then the owner of its arena gets it back.
 
     `slots` has one for each arena; the process in slot n owns arena n, and arena n + `owners`, where it spills.
-    `tight` is how many bytes of memory may be behind arenas before that of dropped blocks goes back to the system, for
+    `tight` is how many bytes of memory may be behind arenas before that of free parts goes back to the system, for
     another process to take: the owner may have no use for it soon.
     """
 
     def __init__(self, slots: Sequence[Slot], owners: int, files: Files, tight: int | None) -> None:
         self._slots = slots
-        self._tight = tight
         self._owners = owners
         self._files = files
-        self._waiting: list[tuple[int, Range]] = []
-        #: Parts for which there was no room in a mailbox, and whether there is memory behind them.
-        self._unposted: list[tuple[int, Range, bool]] = []
-        # Serial numbers grow, so a block that is dropped twice is known by that of the last one dropped
-        # there.
-        self._dropped: dict[tuple[int, int], int] = {}
-        self._swept = [0] * len(slots)
-        #: Whether runs are over and none will follow, so that what is dropped goes back to the system.
-        self._settled = False
+        self._tight = tight
+        self._accounts = [Account(slot) for slot in slots]
+        self._waiting = Waiting(slots[:owners])
+        #: The arenas with free parts that their owners do not have.
+        self._stocked: set[int] = set()
+        #: Whether owners may write. If not, how many bytes of memory may stay behind free parts.
+        self._runs = False
+        self._idle = 0
 
     @property
     def is_behind(self) -> bool:
         """Whether there is anything for `flush` to look after."""
-        return bool(self._waiting or self._unposted)
+        return bool(self._waiting or (self._runs and self._stocked))
+
+    def adopt(self, blocks: Iterable[Block]) -> None:
+        """Note blocks that somebody may load."""
+        for arena, offset, size, serial in blocks:
+            self._accounts[arena].adopt(part_of(offset, size), serial)
 
     def drop(self, blocks: Iterable[Block]) -> None:
         """Take blocks that nobody will load again; `flush` hands them on."""
         for arena, offset, size, serial in blocks:
             part = part_of(offset, size)
-            if self._dropped.get((arena, part[0]), 0) < serial:
-                self._dropped[arena, part[0]] = serial
-                self._waiting.append((arena, part))
+            if self._accounts[arena].drop(part, serial):
+                self._waiting.add(arena, part)
 
     def discard(self, blocks: Iterable[Block]) -> None:
         """Drop blocks that were never adopted, but for those whose arena was swept since they were written."""
-        self.drop([block for block in blocks if block[3] > self._swept[block[0]]])
+        self.drop([block for block in blocks if not self._accounts[block[0]].is_swept(block[3])])
 
     def flush(self) -> None:
-        """Hand on each waiting block that no process has mapped any more."""
-        unposted, self._unposted = self._unposted, []
-        for arena, part, warm in unposted:
-            self._hand_on(arena, part, warm)
-        if not self._waiting:
+        """Hand on each dropped block that no process has mapped any more."""
+        for arena, part in self._waiting.ready():
+            self._accounts[arena].warm.give(part)
+            self._stocked.add(arena)
+        if not self._stocked:
             return
-        leased = {(arena, part[0]) for slot in self._slots for arena, part in slot.leases()}
-        waiting, self._waiting = self._waiting, []
-        # Neighbours are joined, so that many blocks dropped at once do not fill a mailbox.
-        ready: dict[int, FreeList] = {}
-        for arena, part in waiting:
-            if (arena, part[0]) in leased:
-                self._waiting.append((arena, part))
-            else:
-                ready.setdefault(arena, FreeList()).give(part)
-        for arena, parts in ready.items():
-            for part in parts:
-                self._hand_on(arena, part, warm=True)
+        self._relieve()
+        if self._runs:
+            for arena in tuple(self._stocked):
+                self._accounts[arena].hand_out()
+                if self._accounts[arena].is_empty:
+                    self._stocked.remove(arena)
 
-    def sweep(self, worker: int, live: Iterable[Block]) -> None:
-        """End a dead worker's leases and take back all of its arenas but the blocks in `live`.
+    def sweep(self, worker: int) -> None:
+        """End a dead worker's leases and take back all that it had: its free parts, and blocks that nobody adopted.
 
-        Nothing happens when another worker has its slot already: that one swept the leases itself.
+        Nothing happens when another worker has its slot already: that one swept the leases itself, and what else the
+        dead one had comes back at the end of the run.
         """
         slot = self._slots[worker]
         with control.locked(self._files.control.fd, worker):
-            if not slot.pid or not system.is_gone(slot.pid):
+            if not slot.is_gone:
                 return
             slot.clear_leases()
-            if slot.is_closed:  # what it had free are holes by now, and no block is unknown
-                return
-            kept = list(live)
-            for arena in (worker, worker + self._owners):
-                self._sweep_arena(arena, [part_of(block[1], block[2]) for block in kept if block[0] == arena])
+            self._take_back([worker, worker + self._owners])
 
-    def settle(self, live: Iterable[Block], idle: int | None) -> None:
-        """End a run, when nobody writes any more: of what nobody needs, leave up to `idle` bytes where they are.
+    def settle(self, idle: int) -> None:
+        """End a run, when nobody writes any more: of what is free, leave up to `idle` bytes of memory where they are.
 
-        All other memory but that of `live` and of what is mapped goes back to the system. Owners get the free parts
-        dealt out anew. `idle` is None when no run will follow: then all goes back, also what is dropped later.
+        All other memory but that of adopted blocks and of what is mapped goes back to the system, also that of what is
+        dropped later. Owners have nothing until `resume`.
         """
-        self._settled = idle is None
-        room = idle or 0
-        for slot in self._slots:
-            if slot.pid and system.is_gone(slot.pid):
-                slot.clear_leases()
-        wanted = {(block[0], part_of(block[1], block[2])) for block in live}
-        leased = {lease for slot in self._slots for lease in slot.leases()}
-        self._waiting = list(leased - wanted)
-        self._unposted = []
-        for arena, slot in enumerate(self._slots):
-            if slot.top:
-                taken = [part for where, part in wanted | leased if where == arena]
-                room -= self._deal(arena, taken, 0 if arena >= self._owners else room)
+        if self._runs or self._waiting:
+            for slot in self._slots[: self._owners]:
+                if slot.is_gone:
+                    slot.clear_leases()
+        self._runs = False
+        self._idle = idle
+        self._take_back([arena for arena, account in enumerate(self._accounts) if account.has_lent])
 
     def resume(self) -> None:
-        """Begin a run: what is dropped is to be written anew."""
-        self._settled = False
+        """Begin a run: owners get what is free, and what is dropped is to be written anew."""
+        if not self._runs:
+            self._runs = True
+            for arena in self._stocked:
+                self._accounts[arena].lower_top()
 
-    def _sweep_arena(self, arena: int, live: list[Range]) -> None:
-        slot = self._slots[arena]
-        slot.take_mail()
-        self._unposted = [entry for entry in self._unposted if entry[0] != arena]
-        taken = live + [part for where, part in self._waiting if where == arena]
-        for part in gaps(taken, slot.top):
-            for start, count, warm in self._files.extents(arena, part):
-                if warm:
-                    self._waiting.append((arena, (start, count)))
-                else:
-                    self._unposted.append((arena, (start, count), False))
-        slot.count_anew(self._files.used(arena))
-        self._swept[arena] = slot.serial
+    def _take_back(self, arenas: Sequence[int]) -> None:
+        mapped: dict[int, set[Range]] = {arena: set() for arena in arenas}
+        for slot in self._slots[: self._owners] if arenas else ():
+            for arena, part in leases_in(slot.table.words()):
+                if arena in mapped:
+                    mapped[arena].add(part)
+        for arena, parts in mapped.items():
+            self._take_back_one(arena, parts)
 
-    def _deal(self, arena: int, taken: list[Range], room: int) -> int:
-        """Deal out the free parts of an arena; return how many bytes of memory are left behind them."""
-        slot = self._slots[arena]
-        slot.deal_anew()
-        self._swept[arena] = slot.serial
-        parts = [extent for part in gaps(taken, slot.top) for extent in self._files.extents(arena, part)]
-        left = 0
-        top = max((start + count for start, count in taken), default=0)
-        dealt: list[tuple[int, Range, bool]] = []
-        for start, count, warm in parts:
-            kept = min(count, (room - left) // GRAIN) if warm else 0
-            if kept:
-                dealt.append((arena, (start, kept), True))
-                left += kept * GRAIN
-                top = max(top, start + kept)
-            if kept < count:
-                dealt.append((arena, (start + kept, count - kept), False))
-                if warm:
-                    self._files.punch(arena, (start + kept, count - kept))
-        slot.top = top
-        slot.count_anew(self._files.used(arena))
-        for where, part, warm in dealt:
-            if part[0] < top:  # what is free beyond needs no mail
-                self._hand_on(where, part, warm)
-        return left
+    def _take_back_one(self, arena: int, mapped: Iterable[Range]) -> None:
+        account = self._accounts[arena]
+        lost, rest = account.take_back(mapped)
+        for part in lost:
+            self._waiting.add(arena, part)
+        used = self._files.used(arena)
+        self._slots[arena].count_anew(used)
+        # Mostly no memory is missing; and to look for holes takes longer the more blocks lie between them.
+        is_whole = used == account.expected * GRAIN
+        extents = [(*part, True) for part in rest] if is_whole else self._files.extents(arena, rest)
+        for start, count, warm in extents:
+            (account.warm if warm else account.cold).give((start, count))
+        if not account.is_empty:
+            self._stocked.add(arena)
 
-    def _is_tight(self, arena: int) -> bool:
-        if self._tight is None or arena >= self._owners:
-            return False
-        return sum(slot.used for slot in self._slots[: self._owners]) > self._tight
+    def _relieve(self) -> None:
+        """Give memory behind free parts back to the system where there is too much of it."""
+        excess = self._excess()
+        for arena in self._stocked:
+            on_disk = arena >= self._owners
+            warm = self._accounts[arena].warm
+            # Within a run a whole part at a time: one larger than what is too much is of use to others, too.
+            while warm and (not self._runs if on_disk else excess > 0):
+                part = warm.take_largest(None if self._runs or on_disk else excess)
+                self._files.punch(arena, part)
+                self._slots[arena].give_back(part[1] * GRAIN)
+                self._accounts[arena].cold.give(part)
+                if not on_disk:
+                    excess -= part[1]
 
-    def _hand_on(self, arena: int, part: Range, warm: bool) -> None:
-        if warm and (self._settled or self._is_tight(arena)):
-            self._files.punch(arena, part)
-            self._slots[arena].give_back(part[1] * GRAIN)
-            warm = False
-        if not self._settled and not self._slots[arena].post(part, warm):
-            self._unposted.append((arena, part, warm))
+    def _excess(self) -> int:
+        """Return how many grains of memory there are too many of behind arenas; those on disk do not count."""
+        if not self._runs:
+            return sum(account.warm.total for account in self._accounts[: self._owners]) - self._idle // GRAIN
+        if self._tight is None:
+            return 0
+        return -(-(sum(slot.used for slot in self._slots[: self._owners]) - self._tight) // GRAIN)

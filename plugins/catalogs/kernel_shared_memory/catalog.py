@@ -121,6 +121,7 @@ class SharedMemoryCatalog:
         if not blocks and tuple not in set(map(type, handles := list(handles))):  # no block among them: most batches
             own.update(zip(names, handles, strict=True))
             return
+        adopted: list[Block] = []
         superseded: list[Block] = []
         for name, handle in zip(names, handles, strict=True):
             own[name] = handle
@@ -131,9 +132,9 @@ class SharedMemoryCatalog:
                 superseded.append(before)
             if is_block(handle):
                 blocks[name] = handle
-                if memory is not None:
-                    memory.keep(handle)
-        self._drop(superseded)
+                adopted.append(handle)
+        if memory is not None and (adopted or superseded or memory.is_behind):
+            memory.adopt(adopted, superseded)
 
     def release(self, names: Iterable[str]) -> None:
         """Drop values that nobody will read again."""

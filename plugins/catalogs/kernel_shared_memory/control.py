@@ -1,9 +1,9 @@
 """The control segment: one page table of words for each worker's slot, each word written by one process at a time.
 
 There are no atomic operations in Python, so nothing here needs any. A lease is written and cleared by the
-process that holds the mapping and read by the runner's. A cell of the mailbox is filled by the runner's
-process when it is zero and zeroed by the owner of the arena when it is not. A lease is written before the
-outcome of the turn that loaded it is sent, so that who has the outcome sees the lease.
+process that holds the mapping and read by the runner's (`leasetable`). A lease is written before the outcome of
+the turn that loaded it is sent, so that who has the outcome sees the lease. Free parts go back to the owner of
+an arena by a ring (`kernel_shared_memory.returns`).
 """
 
 from __future__ import annotations
@@ -13,32 +13,27 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from kernel import processes
 from kernel_shared_memory import system
+from kernel_shared_memory.leasetable import MARK_WORDS, LeaseTable
+from kernel_shared_memory.returns import CELLS, Returns
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["LEASES", "Mail", "Range", "Slot", "locked", "map_control", "map_slot", "size_of"]
+__all__ = ["Range", "Slot", "locked", "map_control", "map_slot", "size_of"]
 
 #: First grain and number of grains of a part of an arena.
 Range = tuple[int, int]
-#: A part that is given back to its arena's owner, and whether there is memory behind it.
-Mail = tuple[int, int, bool]
 
-#: Words of 8 bytes in a slot: the header, the mailbox, then two words for each lease.
-_MAIL = 64
-_LEASE_WORDS = 192
+#: Words of 8 bytes in a slot: the header, the marks of leases, the ring of parts that are given back, then two words
+#: for each lease.
+_MARKS = 32
+_RETURNS = 64
+_LEASE_WORDS = _RETURNS + CELLS
 _WORDS = 2240
-#: How many mappings a process can have leased at once; beyond that a load copies.
-LEASES = (_WORDS - _LEASE_WORDS) // 2
-_NO_MAIL = bytes(8 * (_LEASE_WORDS - _MAIL))
-# The header's words.
-_PID, _TOP, _SERIAL, _HIGH, _CLOSED, _DEAL, _TAKEN, _RETURNED = range(8)
-#: A lease's first word has the arena, from 1, above this bit and the grain below.
-_ARENA_BIT = 40
-#: A mailbox cell has the number of grains above this bit and the first grain below; the highest bit says that there is
-#: memory behind them.
-_COUNT_BIT, _WARM_BIT = 32, 63
+# The header's words; the last two are the ring's.
+_PID, _TOP, _SERIAL, _STARTED, _RECALLS, _TAKEN, _RETURNED, _COUNTS = range(8)
 
 
 def size_of(slots: int) -> int:
@@ -51,23 +46,15 @@ class Slot:
 
     def __init__(self, words: memoryview) -> None:
         self._words = words
-        self._mail = words[_MAIL:_LEASE_WORDS]
-        self._leases = words[_LEASE_WORDS:]
-        self._next_cell = 0
+        #: What the process in the slot has mapped.
+        self.table = LeaseTable(words[_MARKS : _MARKS + MARK_WORDS], words[_LEASE_WORDS:])
+        #: The free parts of the slot's arena that its owner gets back.
+        self.returns = Returns(words[_RETURNS:_LEASE_WORDS], words[_COUNTS : _COUNTS + 2])
 
     @property
     def pid(self) -> int:
         """The process in this slot; 0: none yet, or it is known to be gone."""
         return self._words[_PID]
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the process closed its store in good order, and gave free parts back to the system itself."""
-        return bool(self._words[_CLOSED])
-
-    def mark_closed(self) -> None:
-        """Note that this process writes no more; for the process in the slot."""
-        self._words[_CLOSED] = 1
 
     @property
     def top(self) -> int:
@@ -106,70 +93,29 @@ class Slot:
         self._words[_TAKEN] = used + self._words[_RETURNED]
 
     @property
-    def deal(self) -> int:
-        """How often the free parts of the arena were dealt out anew, by mail: what was free before no longer counts."""
-        return self._words[_DEAL]
+    def recalls(self) -> int:
+        """How often what the owner of the arena had free was taken back: what was free before is not any more."""
+        return self._words[_RECALLS]
 
-    def deal_anew(self) -> None:
-        """Empty the mailbox, and void what the owner, which is idle, holds for free; for the runner's process."""
-        self._words[_DEAL] += 1
-        self.take_mail()
+    def recall(self) -> None:
+        """Take back what the owner, which is idle or gone, has free; for the runner's process."""
+        self._words[_RECALLS] += 1
+        self.returns.clear()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process in the slot has ended for certain."""
+        return bool(self.pid) and processes.is_gone(self.pid, self._words[_STARTED])
 
     def take_over(self, pid: int) -> None:
         """Enter a process; what the one before it leased is void, as that process is gone."""
         self.clear_leases()
-        self._words[_CLOSED] = 0
+        self._words[_STARTED] = processes.started(pid)
         self._words[_PID] = pid
 
-    def post(self, part: Range, warm: bool = True) -> bool:
-        """Give a part of the arena back to its owner; False when its mailbox is full. For the runner's process.
-
-        `warm`: there is memory behind it.
-        """
-        cells = len(self._mail)
-        for step in range(cells):
-            cell = (self._next_cell + step) % cells
-            if not self._mail[cell]:
-                self._mail[cell] = warm << _WARM_BIT | part[1] << _COUNT_BIT | part[0]
-                self._next_cell = cell + 1
-                return True
-        return False
-
-    def take_mail(self) -> list[Mail]:
-        """Return the parts that were given back; for the arena's owner."""
-        if self._mail.tobytes() == _NO_MAIL:
-            return []
-        parts: list[Mail] = []
-        for cell, word in enumerate(self._mail.tolist()):
-            if word:
-                self._mail[cell] = 0
-                count = (word & ((1 << _WARM_BIT) - 1)) >> _COUNT_BIT
-                parts.append((word & ((1 << _COUNT_BIT) - 1), count, bool(word >> _WARM_BIT)))
-        return parts
-
-    def write_lease(self, index: int, arena: int, part: Range) -> None:
-        """Note that this process has a mapping of this part of an arena; for the process in the slot."""
-        self._leases[2 * index + 1] = part[1]
-        self._leases[2 * index] = (arena + 1) << _ARENA_BIT | part[0]
-        if index >= self._words[_HIGH]:
-            self._words[_HIGH] = index + 1
-
-    def clear_lease(self, index: int) -> None:
-        """Note that the mapping is gone."""
-        self._leases[2 * index] = 0
-
-    def leases(self) -> list[tuple[int, Range]]:
-        """Return arena and part of each mapping that the process in the slot has."""
-        words = self._leases[: 2 * self._words[_HIGH]].tolist()
-        mask = (1 << _ARENA_BIT) - 1
-        pairs = zip(words[::2], words[1::2], strict=True)
-        return [((key >> _ARENA_BIT) - 1, (key & mask, count)) for key, count in pairs if key]
-
     def clear_leases(self) -> None:
-        """Void all leases; the process that held them must be gone."""
-        for index in range(self._words[_HIGH]):
-            self._leases[2 * index] = 0
-        self._words[_HIGH] = 0
+        """Void all leases but those that children hold on to; the process that took them must be gone."""
+        self.table.void()
         self._words[_PID] = 0
 
 

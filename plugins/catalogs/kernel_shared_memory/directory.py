@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from kernel.processes import Home
 from kernel_shared_memory.segment import Segment
 from kernel_shared_memory.spill import OWNER
 
@@ -35,7 +36,7 @@ class DirectoryPlace:
     def __init__(self, folder: Path) -> None:
         sweep(folder)
         self._path = Path(tempfile.mkdtemp(prefix=prefix(), dir=folder))
-        self._pid = os.getpid()
+        self._home = Home()
         # Locked before it has its name: an owner file that can be locked has lost its owner.
         draft = self._path / f"{OWNER}.new"
         try:
@@ -62,8 +63,8 @@ class DirectoryPlace:
         return str(self._path.parent)
 
     def close(self) -> None:
-        """Remove the directory; the mappings of processes stay valid until they end."""
-        if self._owner is None or os.getpid() != self._pid:
+        """Remove the directory, unless it is that of another process; mappings stay valid until they end."""
+        if self._owner is None or not self._home.is_here:
             return
         shutil.rmtree(self._path, ignore_errors=True)
         os.close(self._owner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from kernel_shared_memory import system
 from kernel_shared_memory.arena import GRAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
-    from kernel_shared_memory.control import Mail, Range
+    from kernel_shared_memory.control import Range
+    from kernel_shared_memory.returns import Extent
     from kernel_shared_memory.segment import Segment
     from kernel_shared_memory.spill import Spill
 
@@ -42,15 +44,21 @@ class Files:
             if fd is not None:
                 system.punch(fd, part[0] * GRAIN, part[1] * GRAIN)
 
-    def extents(self, arena: int, part: Range) -> Iterator[Mail]:
-        """Yield the pieces of a part, each with whether there is memory behind it."""
-        at, end = part[0], part[0] + part[1]
+    def extents(self, arena: int, parts: Iterable[Range]) -> Iterator[Extent]:
+        """Yield the pieces of parts, which are in order, each with whether there is memory behind it.
+
+        Where a stretch of data or a hole ends is asked for once, however many parts lie in it: to find that out, a
+        system looks at each of its pages.
+        """
+        until, warm = 0, False
         with self._opened(arena) as fd:
-            while at < end:
-                warm = fd is not None and _next(fd, at, os.SEEK_DATA, end) == at
-                until = end if fd is None else _next(fd, at, os.SEEK_HOLE if warm else os.SEEK_DATA, end)
-                yield at, until - at, warm
-                at = until
+            for start, count in parts:
+                at, end = start, start + count
+                while at < end:
+                    if at >= until:
+                        until, warm = (sys.maxsize, False) if fd is None else _stretch(fd, at)
+                    yield at, min(until, end) - at, warm
+                    at = min(until, end)
 
     @contextmanager
     def _opened(self, arena: int) -> Generator[int | None]:
@@ -69,11 +77,14 @@ class Files:
             os.close(fd)
 
 
-def _next(fd: int, grain: int, what: int, end: int) -> int:
-    """Return the first grain from this one on that is data, or a hole; `end` at most."""
+def _stretch(fd: int, grain: int) -> tuple[int, bool]:
+    """Return the first grain from this one on that differs from it in whether it has data; and whether this one has."""
+    offset = grain * GRAIN
     try:
-        offset = os.lseek(fd, grain * GRAIN, what)
+        data = os.lseek(fd, offset, os.SEEK_DATA)
     except OSError:  # there is no more data; or the system cannot tell, and then all is taken for a hole
-        return end
+        return sys.maxsize, False
     # A grain that has any data is data.
-    return min(end, offset // GRAIN if what == os.SEEK_DATA else max(grain + 1, -(-offset // GRAIN)))
+    if data >= offset + GRAIN:
+        return data // GRAIN, False
+    return max(grain + 1, -(-os.lseek(fd, offset, os.SEEK_HOLE) // GRAIN)), True

@@ -7,7 +7,7 @@ import mmap
 import os
 import weakref
 
-__all__ = ["give_back", "is_dumpable", "is_gone", "map_memory", "map_shared", "punch", "unmap"]
+__all__ = ["give_back", "is_dumpable", "map_memory", "map_shared", "punch", "unmap"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -36,7 +36,7 @@ def map_shared(fd: int, size: int) -> memoryview:
     address = _map(fd, 0, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED)
     memory = (ctypes.c_char * size).from_address(address)
     # Not at exit: views may be used later than that, and the system unmaps everything anyway.
-    weakref.finalize(memory, _unmap_own, os.getpid(), address, size).atexit = False
+    weakref.finalize(memory, unmap, address, size).atexit = False
     return memoryview(memory).cast("B")
 
 
@@ -66,16 +66,6 @@ def punch(fd: int, offset: int, size: int) -> None:
     _libc.fallocate(fd, _FALLOC_PUNCH_HOLE_KEEP_SIZE, offset, size)
 
 
-def is_gone(pid: int) -> bool:
-    """Say whether this process has ended, reaped or not."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib takes longer than the rest
-            stat = file.read()
-    except OSError:
-        return True
-    return stat.rpartition(b") ")[2][:1] in {b"Z", b"X"}
-
-
 def is_dumpable() -> bool:
     """Say whether other processes of this user may open this one's descriptors through /proc."""
     return bool(_libc.prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 1)
@@ -91,8 +81,3 @@ def _map(fd: int, offset: int, size: int, protection: int, flags: int) -> int:
 def _error() -> OSError:
     error = ctypes.get_errno()
     return OSError(error, os.strerror(error))
-
-
-def _unmap_own(pid: int, address: int, size: int) -> None:
-    if os.getpid() == pid:
-        unmap(address, size)

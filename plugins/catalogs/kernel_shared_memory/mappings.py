@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 import weakref
 from typing import TYPE_CHECKING
 
+from kernel.processes import Home
 from kernel.values.ownership import PRIVATE_MEMORY
 from kernel_shared_memory import linux, pages
 
@@ -43,6 +43,7 @@ class Mappings:
     def __init__(self) -> None:
         self._kept: dict[_Key, int] = {}
         self._keeps = True
+        self._home = Home()
 
     def map(
         self, fd: Callable[[], int], key: tuple[int, int], size: int, readonly: bool, release: Callable[[], None]
@@ -50,7 +51,7 @@ class Mappings:
         """Return a view of the block with that arena and offset; raises `OSError`.
 
         `readonly`: writing is refused, by the view and by the hardware. The mapping ends with its last view, slices
-        and arrays over it included; then `release` is called, in any thread, but not in a process that was forked off.
+        and arrays over it included; then `release` is called, in any thread. Children that are forked have a copy.
         """
         length = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         full = (*key, length, readonly)
@@ -60,7 +61,7 @@ class Mappings:
         memory = (ctypes.c_char * size).from_address(address)
         setattr(memory, PRIVATE_MEMORY, True)
         # Not at exit: views may be read later than that, and the system unmaps everything anyway.
-        weakref.finalize(memory, self._ended, os.getpid(), full, address, release).atexit = False
+        weakref.finalize(memory, self._ended, full, address, release).atexit = False
         view = memoryview(memory).cast("B")
         return view.toreadonly() if readonly else view
 
@@ -84,8 +85,9 @@ class Mappings:
             if address is not None:
                 linux.unmap(address, key[2])
 
-    def _ended(self, pid: int, key: _Key, address: int, release: Callable[[], None]) -> None:
-        if os.getpid() != pid:
+    def _ended(self, key: _Key, address: int, release: Callable[[], None]) -> None:
+        if not self._home.is_here:  # the copy that a fork made; the lease is not ours
+            linux.unmap(address, key[2])
             return
         # What can only be read was not written, so it need not be looked through.
         keep = self._has_room(key[2]) and (key[3] or _mirrors(address, key[2]))

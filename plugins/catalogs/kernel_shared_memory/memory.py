@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from kernel.errors import ConfigError
+from kernel.processes import Home
 from kernel_shared_memory import control, directory
 from kernel_shared_memory.blocks import Blocks
 from kernel_shared_memory.files import Files
@@ -51,20 +52,22 @@ class Memory:
     """Has an arena for each worker and one for the runner, and knows whose values lie there.
 
     Its users are catalogs. One may be closed by a finalizer, so at any moment and in any thread: what is to be done is
-    queued, and done by whoever is at it already. `is_wanted` says whether a run may follow those that began. Raises
-    `ConfigError` when it cannot be set up.
+    queued, and done by whoever is at it already. `is_wanted` says whether a run may follow those that began. In a child
+    that is forked it is not open, and nothing is done. Raises `ConfigError` when it cannot be set up.
     """
 
     def __init__(self, options: Options, workers: int, is_wanted: Callable[[], bool]) -> None:
         self.workers = workers
         self._is_wanted = is_wanted
-        self._users: list[Mapping[str, Block]] = []
+        self._home = Home()
+        #: The blocks of catalogs, by their ids: those that run, and those whose values somebody keeps.
+        self._users: dict[int, Mapping[str, Block]] = {}
         self._running = 0
         self._tasks: deque[Callable[[], None]] = deque()
         self._busy = threading.Lock()
         place, self._spill = choose(options.place, options.directory), Spill(_spill_path(options))
         segments: list[Segment] = []
-        self._remove = weakref.finalize(self, _remove_all, os.getpid(), segments, place, self._spill)
+        self._remove = weakref.finalize(self, _remove_all, self._home, segments, place, self._spill)
         try:
             _create(place, segments, workers + 1)
         except OSError as error:
@@ -89,7 +92,7 @@ class Memory:
     @property
     def is_open(self) -> bool:
         """Whether values can be kept here."""
-        return self._remove.alive
+        return self._remove.alive and self._home.is_here
 
     @property
     def is_behind(self) -> bool:
@@ -98,28 +101,35 @@ class Memory:
 
     def begin_run(self, blocks: Mapping[str, Block], copy_modes: Mapping[str, CopyMode]) -> Shape:
         """Take a user with these blocks, whose run begins; return what its stores need to know."""
-        self._users.append(blocks)
+        self._users[id(blocks)] = blocks
         self._running += 1
-        self._blocks.resume()
+        self._do(self._blocks.resume)
+        self.presence.tidy()
         return evolve(self._shape, warm=self._is_wanted(), copy_modes=dict(copy_modes))
 
-    def keep(self, block: Block) -> None:
-        """Note that a block is somebody's."""
-        if block[0] > self.workers:
+    def adopt(self, blocks: Sequence[Block], superseded: Sequence[Block]) -> None:
+        """Take note of blocks that are somebody's, and then drop others."""
+        if self.is_open and any(block[0] > self.workers for block in blocks):
             with contextlib.suppress(OSError):  # if the folder is gone, so is the value: its reader will say so
                 self._spill.join()
+
+        def adopt() -> None:
+            self._blocks.adopt(blocks)
+            self._blocks.drop(superseded)
+
+        self._do(adopt)
 
     def drop(self, blocks: Sequence[Block]) -> None:
         """Take blocks that nobody will load again, and see which can be written anew by now."""
         self._do(lambda: self._blocks.drop(blocks))
 
     def discard(self, blocks: Sequence[Block]) -> None:
-        """Take blocks that nobody was told about."""
+        """Take blocks that nobody adopted."""
         self._do(lambda: self._blocks.discard(blocks))
 
     def sweep(self, worker: int) -> None:
         """End a dead worker's leases, and take back what it wrote and nobody has."""
-        self._do(lambda: self._blocks.sweep(worker, self._live()))
+        self._do(lambda: self._blocks.sweep(worker))
 
     def end_run(self) -> None:
         """Note that a user's run is over: nobody writes any more, workers are gone or idle."""
@@ -130,8 +140,8 @@ class Memory:
         """Note that a user is gone, and nobody will load its values again."""
 
         def leave() -> None:
-            self._users = [each for each in self._users if each is not blocks]
-            self._blocks.drop([*blocks.values()])
+            self._users.pop(id(blocks), None)
+            self._blocks.drop(blocks.values())
 
         self._do(leave)
         self.tidy()
@@ -144,15 +154,12 @@ class Memory:
         """Return the bytes of memory that the arenas take."""
         return self._files.memory_in_use() if self.is_open else 0
 
-    def _live(self) -> list[Block]:
-        return [block for blocks in list(self._users) for block in list(blocks.values())]
-
     def _tidy(self) -> None:
         if self._running:
             return
-        live, wanted = self._live(), self._is_wanted()
-        self._blocks.settle(live, self._idle if wanted else None)
-        if not live and not wanted:
+        wanted = self._is_wanted()
+        self._blocks.settle(self._idle if wanted else 0)
+        if not self._users and not wanted:
             self.presence.close()
             self._remove()
 
@@ -187,9 +194,9 @@ def _create(place: Place, segments: list[Segment], arenas: int) -> None:
     segments.extend(place.create(f"arena-{number}", room) for number in range(arenas))
 
 
-def _remove_all(pid: int, segments: Sequence[Segment], place: Place, spill: Spill) -> None:
+def _remove_all(home: Home, segments: Sequence[Segment], place: Place, spill: Spill) -> None:
     """Close the descriptors of segments and remove them, unless this process was forked off the one that made them."""
-    if os.getpid() != pid:
+    if not home.is_here:
         return
     for segment in segments:
         os.close(segment.fd)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import weakref
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from kernel.values.ownership import PRIVATE_MEMORY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Mappings", "is_gone", "map_shared", "punch"]
+__all__ = ["Mappings", "map_shared", "punch"]
 
 
 def map_shared(fd: int, size: int) -> memoryview:
@@ -32,12 +31,12 @@ class Mappings:
         """Return a view of the block with that arena and offset; raises `OSError`.
 
         `readonly`: writing is refused, by the view and by the hardware. The mapping ends with its last view, slices
-        and arrays over it included; then `release` is called, in any thread, but not in a process that was forked off.
+        and arrays over it included; then `release` is called, in any thread. Children that are forked have a copy.
         """
         access = mmap.ACCESS_READ if readonly else mmap.ACCESS_COPY
         memory = _Private(fd(), size, access=access, offset=key[1])
         # Not at exit: a view may be read later than that, and other processes see this one go.
-        weakref.finalize(memory, _released, os.getpid(), release).atexit = False
+        weakref.finalize(memory, release).atexit = False
         return memoryview(memory)
 
     def clear(self) -> None:
@@ -47,22 +46,6 @@ class Mappings:
 def punch(fd: int, offset: int, size: int) -> None:
     """Keep the memory until the file goes: there is no portable way to give back a part."""
     del fd, offset, size
-
-
-def is_gone(pid: int) -> bool:
-    """Say whether this process has ended and was reaped."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _released(pid: int, release: Callable[[], None]) -> None:
-    if os.getpid() == pid:
-        release()
 
 
 class _Private(mmap.mmap):

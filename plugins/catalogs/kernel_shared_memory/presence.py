@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kernel.processes import Home
 from kernel_shared_memory import control, system
 from kernel_shared_memory.arena import Arena, part_of
 from kernel_shared_memory.leases import Leases
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Presence", "enter"]
 
+#: So many bytes of a block tell it from any other, or the end of it if it is shorter.
+_CHECKED = 64
+
 #: What a worker was in the run before, kept for the next one: windows, mappings and free parts stay warm.
 _parked: list[Presence] = []
 
@@ -32,6 +37,7 @@ def enter(shape: Shape, number: int) -> Presence:
     while _parked:
         presence = _parked.pop()
         if presence.is_in(shape, number):
+            presence.tidy()
             return presence
         presence.close()
     return Presence(shape, number)
@@ -52,14 +58,15 @@ class Presence:
         self._spill = Spill(shape.spill)
         self._lock = threading.Lock()
         self.number = number
-        self.pid = os.getpid()
+        self._home = Home()
+        self._pid = os.getpid()
         fd = os.open(shape.control, os.O_RDWR | os.O_CLOEXEC)
         try:
             words = control.map_control(fd, 2 * shape.owners)
             self._slots = [control.map_slot(words, each) for each in range(2 * shape.owners)]
             self._slot = self._slots[number]
             with control.locked(fd, number):
-                self._slot.take_over(self.pid)
+                self._slot.take_over(self._pid)
         finally:
             os.close(fd)
         self._leases = Leases(self._slot)
@@ -73,6 +80,16 @@ class Presence:
             except OSError:  # the limit is reached, or the file system is full
                 return self._write(self.number + self._shape.owners, layout)
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this is its process, and not one that was forked off."""
+        return self._home.is_here
+
+    @property
+    def can_read(self) -> bool:
+        """Whether blocks can be had here: in its process, and in children of the runner's, which has them open."""
+        return self._home.is_here or bool(self._borrowed)
+
     def drop(self, block: Block) -> None:
         """Free a block that this process wrote and nobody was told about; others are left alone."""
         if block[0] in self._arenas:
@@ -82,8 +99,11 @@ class Presence:
     def map(self, block: Block, readonly: bool) -> memoryview:
         """Return a view of a block that only this process can change; raises `OSError` when it cannot be opened.
 
-        The block is leased as long as there is a view of it.
+        The block is leased as long as there is a view of it. A process that was forked off cannot lease anything: it
+        gets a copy, or an error when the block was written anew meanwhile.
         """
+        if not self._home.is_here:
+            return self._copy_unleased(block, readonly)
         arena, offset, size, _ = block
         end = self._leases.take(arena, part_of(offset, size))
         fd = partial(self._descriptor, arena)
@@ -97,23 +117,26 @@ class Presence:
     def is_in(self, shape: Shape, number: int) -> bool:
         """Say whether this is the presence in that slot of that memory, and this process still has the slot."""
         same = self._shape.token == shape.token and self.number == number
-        return same and self._slot.pid == self.pid == os.getpid()
+        return same and self._home.is_here and self._slot.pid == self._pid
+
+    def tidy(self) -> None:
+        """Take back leases of children that have ended."""
+        self._leases.tidy()
 
     def leave(self) -> None:
         """Let go of everything, or of nothing when the next run may go on here. The runner's own stays in any case."""
-        if self._shape.warm and self.pid == os.getpid():
+        if self._shape.warm and self._home.is_here:
             _parked.append(self)
         elif not self._borrowed:
             self.close()
 
     def close(self) -> None:
         """Let go of everything but the mappings that have views; not in a process that was forked off."""
-        if self.pid != os.getpid():
+        if not self._home.is_here:
             return
         self._mappings.clear()
         with self._lock:
-            if self._slot.pid == self.pid:
-                self._slot.mark_closed()
+            if self._slot.pid == self._pid:
                 for arena in self._arenas.values():
                     arena.close()
             self._arenas.clear()
@@ -129,15 +152,25 @@ class Presence:
             if on_disk:
                 self._spill.join()
             arena = self._arenas[number] = Arena(
+                number,
                 self._descriptor(number),
                 self._shape.arena_size,
                 self._slots[number],
-                partial(self._leases.holds, number),
+                self._slot,
                 _always if on_disk else self._is_within_limit,
                 mapped=not on_disk,
             )
         offset, serial = arena.write(layout)
         return number, offset, layout.size, serial
+
+    def _copy_unleased(self, block: Block, readonly: bool) -> memoryview:
+        arena, offset, size, _ = block
+        fd = self._descriptor(arena)
+        copied = _copy(fd, offset, size, readonly)
+        # Who writes a block anew begins with what stands at its start.
+        if os.pread(fd, _CHECKED, offset) != bytes(copied[:_CHECKED]):
+            raise OSError(errno.ESTALE, "it was written anew meanwhile")
+        return copied
 
     def _is_within_limit(self) -> bool:
         limit = self._shape.memory_limit
@@ -149,7 +182,8 @@ class Presence:
             return self._borrowed[arena]
         fd = self._fds.get(arena)
         if fd is None:
-            mode = os.O_RDWR | os.O_CREAT if arena % owners == self.number else os.O_RDONLY
+            is_own = arena % owners == self.number and self._home.is_here
+            mode = os.O_RDWR | os.O_CREAT if is_own else os.O_RDONLY
             path = self._shape.arenas[arena] if arena < owners else self._spill.file(arena - owners)
             opened = os.open(path, mode | os.O_CLOEXEC, 0o600)
             fd = self._fds.setdefault(arena, opened)
@@ -167,5 +201,8 @@ def _copy(fd: int, offset: int, size: int, readonly: bool) -> memoryview:
     copied = memoryview(bytearray(size))
     done = 0
     while done < size:
-        done += os.preadv(fd, [copied[done:]], offset + done)
+        read = os.preadv(fd, [copied[done:]], offset + done)
+        if not read:
+            raise OSError(errno.EIO, "it ends early")
+        done += read
     return copied.toreadonly() if readonly else copied

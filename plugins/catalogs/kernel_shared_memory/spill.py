@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import os
 
+from kernel.processes import Home
+
 __all__ = ["OWNER", "Spill"]
 
 #: The file in a run's folder that its owner, or owners, have locked.
@@ -23,7 +25,7 @@ class Spill:
     def __init__(self, path: str) -> None:
         self.path = path
         self._lock: int | None = None
-        self._pid = os.getpid()
+        self._home = Home()
 
     def join(self) -> None:
         """Make the folder if need be, and keep it from being swept while this process lives; raises `OSError`."""
@@ -51,13 +53,13 @@ class Spill:
 
     def leave(self) -> None:
         """Let go of the folder; not in a process that was forked off."""
-        if self._lock is not None and os.getpid() == self._pid:
+        if self._lock is not None and self._home.is_here:
             os.close(self._lock)
             self._lock = None
 
     def remove(self) -> None:
         """Remove the folder, if anybody made it; the mappings of processes stay valid until they end."""
-        if os.getpid() == self._pid and os.path.exists(self.path):  # noqa: PTH110 - as above
+        if self._home.is_here and os.path.exists(self.path):  # noqa: PTH110 - as above
             import shutil  # noqa: PLC0415 - for the runner's process, and seldom needed
 
             shutil.rmtree(self.path, ignore_errors=True)

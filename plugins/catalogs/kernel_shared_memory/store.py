@@ -20,6 +20,7 @@ __all__ = ["SharedMemoryStore"]
 
 #: A value of up to this many bytes travels inside its handle; above, writing and mapping a block is cheaper.
 _INLINE = 64 * 1024
+_CLOSED = "{}: its store is closed, or this process is no worker of the run"
 
 
 class SharedMemoryStore:
@@ -48,7 +49,7 @@ class SharedMemoryStore:
 
         Raises `DatasetError` when there is no slot for that worker or the runner's process has ended.
         """
-        if self._presence is not None and self._presence.pid == os.getpid():
+        if self._presence is not None and self._presence.is_here:
             return
         if not 0 <= worker < self.workers:
             raise DatasetError(f"shared memory has room for {self.workers} workers: worker {worker} cannot use it")
@@ -77,7 +78,9 @@ class SharedMemoryStore:
         readonly = self._shape.copy_modes.get(name) == "readonly"
         if not is_block(handle):
             return serialise.load_inline(name, handle, readonly=readonly)
-        presence = self._here(name)
+        presence = self._presence
+        if presence is None or not presence.can_read:
+            raise DatasetError(_CLOSED.format(name))
         try:
             view = presence.map(handle, readonly)
         except OSError as error:
@@ -121,6 +124,6 @@ class SharedMemoryStore:
         )
 
     def _here(self, name: str) -> Presence:
-        if self._presence is None or self._presence.pid != os.getpid():
-            raise DatasetError(f"{name}: its store is closed, or this process is no worker of the run")
+        if self._presence is None or not self._presence.is_here:
+            raise DatasetError(_CLOSED.format(name))
         return self._presence

@@ -23,4 +23,4 @@ class YAMLDataset(FileDataset):
     def write(self, data: Any, file: IO[bytes]) -> None:
         """Write the document; `save_args` are those of `yaml.safe_dump`."""
         args: dict[str, Any] = {"encoding": "utf-8", **self.save_args}
-        yaml.safe_dump(data, file, **args)
+        yaml.safe_dump(data, file, **args)  # pyright: ignore[reportUnknownMemberType] - some releases of its types are partial

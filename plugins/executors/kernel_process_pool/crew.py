@@ -87,6 +87,11 @@ class Crew:
         """Let workers start turns again that held back for a failure."""
         self._slots.clear_hold()
 
+    def acknowledge(self) -> None:
+        """Tell workers that the runner has dealt with all that was read of them."""
+        for link in self.links.values():
+            link.acknowledge()
+
     @property
     def limit(self) -> int:
         """How many workers the run may have."""

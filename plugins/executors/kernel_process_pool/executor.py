@@ -142,6 +142,7 @@ class ProcessPoolExecutor:
         crew = self._crew
         assert crew is not None
         self._resume()
+        crew.acknowledge()
         self._feed()
         until = None if timeout is None else monotonic() + timeout
         woken = False

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from time import time_ns
 from typing import Any
@@ -128,6 +129,8 @@ class Launcher:
     def _close_control(self) -> None:
         control, self._control = self._control, None
         if control is not None:
+            with suppress(OSError):  # the server has closed its end
+                control.shutdown(socket.SHUT_RDWR)  # processes that were forked off have copies of ours
             control.close()
 
     def pid(self, number: int) -> int | None:

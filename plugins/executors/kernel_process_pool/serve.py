@@ -16,6 +16,7 @@ from kernel.held import Held
 from kernel.specs.events import Outcomes, Row
 from kernel.worker import Worker
 from kernel_process_pool.barrier import join_barrier
+from kernel_process_pool.pace import Pace
 from kernel_process_pool.slots import ALL
 from kernel_process_pool.wire import Inbox, Kind, frame, pack_outcomes, unpack_turns
 from kernel_remote.costs import TINY_S, Costs
@@ -40,6 +41,7 @@ class Server:
         self._connection = connection
         self._slot = slot
         self._sending = threading.Lock()  # log records come from any thread of a node
+        self._pace = Pace(slot)
         self._inbox = Inbox()
         self._queue: deque[Sent] = deque()
         self._rows: list[Row] = []
@@ -64,7 +66,8 @@ class Server:
                 break
             for kind, body in self._inbox.feed(piece):
                 self._take(kind, body)
-            self._run_queue()
+            if self._worker is not None:  # else it could not take up the run, and what came was dropped
+                self._run_queue(self._worker)
         self._end_program()
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
@@ -117,10 +120,8 @@ class Server:
 
     # -- run ------------------------------------------------------------------------------------------------------
 
-    def _run_queue(self) -> None:
-        worker, slot, queue, rows = self._worker, self._slot, self._queue, self._rows
-        if worker is None:
-            return  # it could not take up the run, so what came was dropped
+    def _run_queue(self, worker: Worker) -> None:
+        slot, pace, queue, rows = self._slot, self._pace, self._queue, self._rows
         costs, flushed, which = self._costs, clock(), worker.program.which
         means, groups = costs.means, costs.groups
         while queue:
@@ -129,9 +130,10 @@ class Server:
             if rows and (means[group] > TINY_S or attempt > 1):
                 self._flush()  # a finished result never waits for a node that is not known to be tiny and harmless
                 flushed = clock()
+            if pace.unheard:
+                self._keep_pace()
             self._count = count = self._count + 1
-            until = slot.start(count, index)
-            if until:
+            if until := slot.start(count, index):
                 self._drop(until)
                 continue
             queue.popleft()
@@ -146,7 +148,7 @@ class Server:
                 row = _failed(index, attempt, error)
             slot.finish(count)
             rows.append(row)
-            if row[7] is not None or row[9] or row[10] or row[1] is None:
+            if row[6] or row[7] is not None or row[9] or row[10] or row[1] is None:
                 self._look_after()
             if (took := row[5] - row[2]) > TINY_S or means[group] > TINY_S:
                 costs.add(group, took)
@@ -157,9 +159,17 @@ class Server:
                 flushed = row[5]
         self._flush()
 
+    def _keep_pace(self) -> None:
+        """Wait for the runner where it is far behind: it gives back the memory of what was read."""
+        if self._pace.is_ahead():
+            self._flush()
+            self._pace.wait()
+
     def _look_after(self) -> None:
-        """Do what is to be done after a turn that failed, that noted something or that left its value here."""
+        """Do what is to be done after a turn that saved much, failed, noted something or left its value here."""
         row = self._rows[-1]
+        if row[6]:
+            self._pace.saved(self._count, row[6])
         if row[9] or row[10]:
             row = self._rows[-1] = sendable(row)
         if row[1] is None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from kernel_process_pool.lifeline import fork
+from kernel_process_pool.lifeline import fork, open_process
 from kernel_process_pool.methods import refuse_unsafe_fork
 
 __all__ = ["ServerProcess", "start_server"]
@@ -79,7 +79,7 @@ class _Forked:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._collected = False
-        self._process = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+        self._process = open_process(pid)
 
     def wait(self, timeout: float | None = None) -> int:
         if self._collected:

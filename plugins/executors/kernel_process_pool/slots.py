@@ -25,16 +25,16 @@ ALL = 1 << 62
 
 
 class Slot:
-    """One worker's words: `started` and `done` count turns, `node` is the one that runs."""
+    """One worker's words: `started`, `done` and `heard` count turns, `node` is the one that runs."""
 
     def __init__(self, words: memoryview, number: int) -> None:
         base = (number + 1) * _WIDTH  # the first is for the word of all
         self._words = words
-        self._started, self._done, self._node, self._drop_from, self._drop = range(base, base + 5)
+        self._started, self._done, self._node, self._drop_from, self._drop, self._heard = range(base, base + 6)
 
     def reset(self) -> None:
         """Make ready for a new process."""
-        for at in (self._started, self._done, self._drop_from, self._drop):
+        for at in (self._started, self._done, self._drop_from, self._drop, self._heard):
             self._words[at] = 0
         self._words[self._node] = NOTHING
 
@@ -86,6 +86,15 @@ class Slot:
         """Have the worker drop the turns from one count to another that it has not started (runner)."""
         self._words[self._drop_from] = first
         self._words[self._drop] = until
+
+    @property
+    def heard(self) -> int:
+        """With how many of its turns the runner has dealt: it gave back the memory that nobody needs after them."""
+        return int(self._words[self._heard])
+
+    def hear(self, count: int) -> None:
+        """Say that the runner has dealt with turns up to number `count` (runner)."""
+        self._words[self._heard] = count
 
     def set_hold(self) -> None:
         """Have no worker start a turn until the runner has heard of a failure (worker)."""

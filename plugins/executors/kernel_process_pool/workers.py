@@ -65,6 +65,8 @@ class WorkerLink:
     #: How many turns it was ever sent, and of how many of these the end is known.
     _count: int = 0
     _settled: int = 0
+    #: The worker was told that so many were dealt with.
+    _heard: int = 0
     _read: dict[Any, int] = field(factory=dict[Any, int])
     _inbox: Inbox = field(factory=Inbox)
     _unsent: bytearray = field(factory=bytearray)
@@ -202,6 +204,12 @@ class WorkerLink:
         del self.sent[:count]
         self._settled += count
         self._stop_clock()
+
+    def acknowledge(self) -> None:
+        """Tell the worker that all is dealt with that it has reported."""
+        if self._heard != self._settled:
+            self._heard = self._settled
+            self.slot.hear(self._settled)
 
     def _stop_clock(self) -> None:
         if not self.sent:

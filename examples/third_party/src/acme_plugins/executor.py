@@ -28,6 +28,8 @@ class ThreadFuturesExecutor:
         self._pool: ThreadPoolExecutor | None = None
         self._futures: dict[int, Future[None]] = {}
         self._cancelling = threading.Lock()
+        self._gate = threading.Event()  # closed at a failure until the kernel has dealt with it: it may want no more
+        self._told_failure = False
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Accept every node: nothing leaves the process."""
@@ -35,6 +37,8 @@ class ThreadFuturesExecutor:
     def start(self, program: Program, workers: int) -> int:
         self.shutdown()
         self._worker = Worker(program)
+        self._worker.on_failure = self._gate.clear
+        self._gate.set()
         self._numbers: SimpleQueue[int] = SimpleQueue()
         self._events: SimpleQueue[Event | None] = SimpleQueue()
         for number in range(workers):
@@ -53,17 +57,21 @@ class ThreadFuturesExecutor:
         number = self._numbers.get()  # as many as there are threads, so it never waits
         row = self._worker.run(turn.index, turn.handles, turn.last, turn.attempt)
         self._numbers.put(number)
-        self._events.put(Outcomes.of_rows(number, [row]))
         if row[7] is not None:
-            self.cancel(kill=False)  # fail fast: the kernel hands out again what is to run all the same
+            self._gate.clear()  # again, for an earlier failure may have been dealt with since
+        self._events.put(Outcomes.of_rows(number, [row]))
+        self._gate.wait()
 
     def wait(self, timeout: float | None = None) -> Sequence[Event]:
+        if self._told_failure:
+            self._gate.set()
         found: list[Event | None] = []
         try:
             found.append(self._events.get(timeout=timeout))
             while True:
                 found.append(self._events.get_nowait())
         except Empty:
+            self._told_failure = any(isinstance(event, Outcomes) and event.failures for event in found)
             return [event for event in found if event is not None]
 
     def wake(self) -> None:
@@ -80,6 +88,7 @@ class ThreadFuturesExecutor:
         return {"cpu": float(self._numbers.qsize() or 1)}
 
     def shutdown(self, *, cancel: bool = False) -> None:
+        self._gate.set()
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=not cancel, cancel_futures=cancel)

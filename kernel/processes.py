@@ -1,0 +1,95 @@
+"""Processes: whether this one made something or was forked off the one that did, and which are gone for certain."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["Home", "is_gone", "leave_alone", "started"]
+
+#: Another object in each process that Python forks; pids are used again, also among one's own descendants.
+_birth = object()
+_left_alone: list[object] = []
+
+
+class Home:
+    """The process that made this.
+
+    A fork copies objects into a child that owns none of the processes, streams, folders and memory they stand for:
+    there, `is_here` is False.
+    """
+
+    __slots__ = ("_birth", "_pid")
+
+    def __init__(self) -> None:
+        self._birth, self._pid = _birth, os.getpid()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is that process. Children that C code forked are told by their pid alone."""
+        return self._birth is _birth and self._pid == os.getpid()
+
+
+def leave_alone(*inherited: object) -> None:
+    """Keep what this process has inherited and does not own, so that it is never finalised here."""
+    _left_alone.extend(inherited)
+
+
+def started(pid: int) -> int:
+    """Return when a process started, in ticks since the boot; 0 where the system does not say."""
+    return _look_up(pid)[1]
+
+
+def is_gone(pid: int, since: int = 0) -> bool:
+    """Say whether a process has ended for certain, collected or not; in doubt it lives.
+
+    `since` is what `started` said of it, if it is known: by now another process may have its pid.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # there is one, of another user
+    ended = _has_ended(pid)
+    if ended is not None and (ended or not since):
+        return ended
+    has_left, now = _look_up(pid)
+    return (ended is None and has_left) or bool(since and now and now != since)
+
+
+def _has_ended(pid: int) -> bool | None:
+    """Ask the system for a process by its descriptor; None where that cannot be had, or there is none to spare."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except (AttributeError, OSError):
+        return None
+    import select  # noqa: PLC0415 - for those who ask, and not for every process
+
+    try:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        return bool(poll.poll(0))
+    finally:
+        os.close(fd)
+
+
+def _look_up(pid: int) -> tuple[bool, int]:
+    """Return whether a process has ended but was not collected, and when it started, as /proc tells, if it does."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib takes longer than the rest
+            facts = file.read().rpartition(b") ")[2].split()
+        # Of a process whose first thread has ended, others may go on.
+        return facts[0] in {b"Z", b"X"} and int(facts[17]) <= 1, int(facts[19])
+    except (OSError, IndexError, ValueError):
+        return False, 0
+
+
+def _note_birth() -> None:
+    global _birth  # noqa: PLW0603 - there is one for each process
+    _birth = object()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_birth)
