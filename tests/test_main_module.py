@@ -319,6 +319,35 @@ def test_data_that_no_node_needs_stays_and_what_cannot_be_sent_is_missed_with_it
     ]
 
 
+def test_a_script_may_call_its_things_as_it_likes(tmp_path):
+    text = """
+        import pickle
+
+        from kernel import node, pipeline, run
+
+        class main: ...
+        class load: ...
+        class complete: ...
+        class _own: ...
+        class _lock: ...
+        class _others: ...
+        def program(): ...
+
+        kinds = [main, load, complete, _own, _lock, _others, program]
+
+        def look(x):
+            import __main__
+
+            same = pickle.loads(pickle.dumps(kinds))
+            return all(a is b is getattr(__main__, b.__name__) for a, b in zip(same, kinds))
+
+        if __name__ == "__main__":
+            for executor in ("process_pool", "futures"):
+                print(run(pipeline([node(look, "x", "y")]), {"x": 1}, executor=executor)["y"])
+    """
+    assert ran(str(script(tmp_path, text)))[0] == "True\nTrue\n"
+
+
 def test_a_value_of_a_class_that_cannot_be_sent_says_why_it_cannot_be_rebuilt(tmp_path):
     text = """
         import threading

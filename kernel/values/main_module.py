@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
@@ -17,10 +17,14 @@ __all__ = ["Main", "as_known", "begin_worker", "by_name", "current", "entered", 
 
 @define(eq=False)
 class Main:
-    """A main module: `key` says which script it is, in whatever process; `namespace` has its globals."""
+    """A main module: `key` says which script it is, in whatever process; `namespace` has its globals.
+
+    `complete` puts there what was sent of it and was not looked at yet.
+    """
 
     key: str
     namespace: dict[str, Any]
+    complete: Callable[[], object] = bool
 
     def has(self, thing: Any, name: str) -> bool:
         """Say whether it has this very object under its qualified name."""

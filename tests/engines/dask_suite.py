@@ -279,6 +279,70 @@ def test_the_cluster_is_left_as_it_was(both, asked, ends):
     wait_until(lambda: threading.active_count() <= threads, "threads end")
 
 
+SCRIPT = """
+import pickle, sys, time
+from pathlib import Path
+
+from kernel import node, pipeline, run
+
+mine, other, address = sys.argv[1:]
+
+
+class Model:
+    whose = mine
+
+
+def main():
+    return "the script's"
+
+
+def look(name, folder, wanted):
+    import __main__
+
+    (Path(folder) / name).touch()
+    until = time.monotonic() + 30
+    while not (Path(folder) / wanted).exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    kept = pickle.loads(pickle.dumps([Model(), main]))
+    return [type(kept[0]) is Model, __main__.Model.whose, kept[1]() == __main__.main() == "the script's"]
+
+
+steps = [node(look, ["name", "folder", "wanted"], f"o{at}", name=f"n{at}") for at in range(8)]
+given = {"name": mine, "folder": str(Path.cwd()), "wanted": other}
+with run(pipeline(steps), given, executor="dask", executor_options={"address": address}) as result:
+    print(*{str(value) for value in result.values()})
+"""
+
+
+def test_two_scripts_at_once_each_find_their_own_classes_and_workers_have_their_own_again(both, asked, tmp_path):
+    def mains():
+        return {type(sys.modules["__main__"]).__name__ for sys in [__import__("sys")]}
+
+    (tmp_path / "script.py").write_text(SCRIPT)
+    address = both["executor_options"]["address"]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "script.py", *names, address], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        )
+        for names in (("a", "b"), ("b", "a"))
+    ]
+    printed = [process.communicate(timeout=60)[0] for process in running]
+    assert printed == [f"[True, '{name}', True]\n" for name in "ab"]
+    wait_until(lambda: set().union(*asked.run(mains).values()) == {"module"}, "the workers have their own main module")
+
+
+@pytest.mark.parametrize("step", ["save", "load"])
+def test_what_a_script_defines_is_the_same_in_its_workers_and_files(both, tmp_path_factory, step):
+    file = tmp_path_factory.getbasetemp() / "kept-by-a-script"
+    script = Path(__file__).parents[1] / "main_script.py"
+    options = json.dumps({"executor_options": both["executor_options"]})
+    done = subprocess.run(
+        [sys.executable, script, step, file, "dask", options], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "false" not in done.stdout
+
+
 def test_workers_that_come_later_take_part(grown, both, tmp_path):
     _, start_worker = grown
     nodes = [node(dask_nodes.wait_for_gate, "folder", f"pid{at}", name=f"n{at}") for at in range(3)]

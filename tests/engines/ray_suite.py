@@ -5,6 +5,7 @@ Run in a network of its own, for Ray listens on every interface: see tests/test_
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -265,6 +266,18 @@ def test_two_runs_at_once_keep_apart(run, tmp_path):
     for name in ("two", "one"):
         (tmp_path / name / "gate").touch()
     assert [dict(each.result()) for each in running] == [{"out of one": 2}, {"out of two": 2}]
+
+
+@pytest.mark.parametrize("step", ["save", "load"])
+def test_what_a_script_defines_is_the_same_in_its_workers_and_files(cluster, tmp_path_factory, step):
+    file = tmp_path_factory.getbasetemp() / "kept-by-a-script"
+    script = Path(__file__).parents[1] / "main_script.py"
+    options = json.dumps({"executor_options": {"address": cluster.address}})
+    done = subprocess.run(
+        [sys.executable, script, step, file, "ray", options], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "false" not in done.stdout
 
 
 @pytest.mark.parametrize("is_async", [False, True])

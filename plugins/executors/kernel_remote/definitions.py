@@ -7,7 +7,6 @@ may name it; workers look at it when they are asked for it, and it never brings 
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -66,10 +65,9 @@ def ship_again() -> Shipment:
 
 def _complete() -> Mapping[str, Any]:
     """Return the globals of the main module; one that stands for another takes up all that was sent of that."""
-    module = sys.modules["__main__"]
-    if hasattr(type(module), "load_others"):
-        module.load_others()
-    return main_module.current().namespace
+    main = main_module.current()
+    main.complete()
+    return main.namespace
 
 
 def _described(

@@ -15,14 +15,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kernel.values import main_module
-from kernel_remote.stand_in import StandIn
+from kernel_remote.stand_in import Sent
 
 if TYPE_CHECKING:
     from kernel_remote.shipment import Definitions, Shipment
 
 __all__ = ["Guest"]
 
-_here: ContextVar[StandIn | None] = ContextVar("_here", default=None)
+_here: ContextVar[Sent | None] = ContextVar("_here", default=None)
 _guests: list[Guest] = []
 _lock = Lock()
 
@@ -34,10 +34,9 @@ class Guest:
     """
 
     def __init__(self, shipment: Shipment, definitions: Definitions, *, alone: bool) -> None:
-        self._shipment = shipment
-        self._module = StandIn(definitions)
-        #: The module that threads see which belong to no turn.
-        self.in_all_threads = self._module if alone else None
+        self._sent = Sent(shipment, definitions)
+        #: What threads see which belong to no turn.
+        self.in_all_threads = self._sent if alone else None
         self._counted = main_module.as_known(known=True)
         self._counted.__enter__()
         with _lock:
@@ -47,12 +46,12 @@ class Guest:
     def program(self) -> Any:
         """Unpickle the program; raises whatever its rebuilding raises."""
         with self.inside():
-            return self._module.load(self._shipment)
+            return self._sent.program()
 
     @contextmanager
     def inside(self) -> Generator[None]:
         """See the runner's main module in this thread."""
-        tokens = _here.set(self._module), main_module.entered.set(self._module.main)
+        tokens = _here.set(self._sent), main_module.entered.set(self._sent.main)
         try:
             yield
         finally:
@@ -79,20 +78,20 @@ class _Shared(ModuleType):
         object.__setattr__(self, "_own", own)
 
     def __getattribute__(self, name: str) -> Any:
-        found = _seen()
-        if found is not None:
+        sent = _seen()
+        if sent is not None:
             try:
-                return getattr(found, name)
-            except AttributeError:  # it may say why the runner's module has no such thing here
-                if not hasattr(_own(self), name):
+                return getattr(sent.module, name)
+            except AttributeError:  # it may say why what the runner's module has is not here
+                if name in sent.definitions.left_out or not hasattr(_own(self), name):
                     raise
         return getattr(_own(self), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(_seen() or _own(self), name, value)
+        setattr(_target(self), name, value)
 
     def __delattr__(self, name: str) -> None:
-        delattr(_seen() or _own(self), name)
+        delattr(_target(self), name)
 
 
 def _own(shared: _Shared) -> ModuleType:
@@ -100,7 +99,12 @@ def _own(shared: _Shared) -> ModuleType:
     return own
 
 
-def _seen() -> StandIn | None:
+def _target(shared: _Shared) -> ModuleType:
+    sent = _seen()
+    return _own(shared) if sent is None else sent.module
+
+
+def _seen() -> Sent | None:
     return _here.get() or (_guests[-1].in_all_threads if _guests else None)
 
 

@@ -20,32 +20,59 @@ from kernel_remote.plain import rebuild
 if TYPE_CHECKING:
     from kernel_remote.shipment import Definitions, Shipment
 
-__all__ = ["StandIn", "take_up"]
+__all__ = ["Sent", "take_up"]
 
 
 class StandIn(ModuleType):
-    """The main module as far as it was sent; what the program does not need is unpickled once it is asked for."""
+    """The main module as far as it was sent. It has no names of its own, but for `__sent__`: they are the script's."""
 
-    __slots__ = ("_definitions", "_lock", "_others", "_problem")
+    __slots__ = ("__sent__",)
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, sent: Sent) -> None:
         super().__init__("__main__")
-        self._definitions = definitions
+        self.__sent__ = sent
+
+    def __repr__(self) -> str:
+        """Say what it is without: pickle shows this where it finds no class, and not the reason."""
+        left_out = self.__sent__.definitions.left_out
+        without = "; ".join(
+            f"without {name!r}, which cannot be sent to workers: {why}" for name, why in left_out.items()
+        )
+        return f"<module '__main__' of the runner{', ' if without else ''}{without}>"
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what was not asked for before. Raises AttributeError, with the reason where it could not be sent."""
+        why = ""
+        if not name.startswith("__"):
+            why = self.__sent__.reason(name)
+            if name in vars(self):
+                return vars(self)[name]
+        if why:
+            raise AttributeError(f"the main module has {name!r}, but this worker cannot: {why}")
+        raise AttributeError(f"module '__main__' has no attribute {name!r}")
+
+
+class Sent:
+    """A shipment as it is taken up: `module` stands in for the main module, `main` is what values see of it."""
+
+    def __init__(self, shipment: Shipment, definitions: Definitions) -> None:
+        self.definitions = definitions
+        self.module = StandIn(self)
+        self.main = Main(definitions.key, vars(self.module), self.complete)
+        self._shipment: Shipment | None = shipment
         self._others: pickle.Unpickler | None = None
         self._problem = ""
         self._lock = RLock()
-        vars(self).update(definitions.attributes, __builtins__=builtins)
-        vars(self)["__spec__"] = ModuleSpec(Resumed("__main__"), None, origin=definitions.attributes.get("__file__"))
+        file = definitions.attributes.get("__file__")
+        vars(self.module).update(definitions.attributes, __builtins__=builtins)
+        vars(self.module)["__spec__"] = ModuleSpec(Resumed("__main__"), None, origin=file)
         if definitions.lines:
-            rebuilding.source(str(definitions.attributes.get("__file__")), definitions.lines)
+            rebuilding.source(str(file), definitions.lines)
 
-    @property
-    def main(self) -> Main:
-        """This module, for whatever is pickled or rebuilt here."""
-        return Main(self._definitions.key, vars(self))
-
-    def load(self, shipment: Shipment) -> Any:
-        """Unpickle the program, and keep the pickle of the other definitions."""
+    def program(self) -> Any:
+        """Unpickle the program, once, and keep the pickle of the other definitions."""
+        shipment, self._shipment = self._shipment, None
+        assert shipment is not None
         if not shipment.goes_on:
             self._others = pickle.Unpickler(io.BytesIO(shipment.others))
             return pickle.loads(shipment.program)
@@ -56,7 +83,7 @@ class StandIn(ModuleType):
         self._others = reader
         return program
 
-    def load_others(self) -> None:
+    def complete(self) -> None:
         """Unpickle what the program does not need, unless that is done."""
         with self._lock:
             others, self._others = self._others, None
@@ -64,33 +91,18 @@ class StandIn(ModuleType):
                 return
             try:
                 things, functions, needs, hints = others.load()
-                rebuilding.provide(vars(self), things, ())
-                rebuild(functions, vars(self))
-                rebuilding.provide(vars(self), needs, hints)
+                rebuilding.provide(self.main.namespace, things, ())
+                rebuild(functions, self.main.namespace)
+                rebuilding.provide(self.main.namespace, needs, hints)
             except Exception as error:  # it imports what the program does not need, and this worker may not have
                 self._problem = f"{type(error).__name__}: {error}"
 
-    def __repr__(self) -> str:
-        """Say what it is without: pickle shows this where it finds no class, and not the reason."""
-        left_out = self._definitions.left_out
-        without = "; ".join(
-            f"without {name!r}, which cannot be sent to workers: {why}" for name, why in left_out.items()
-        )
-        return f"<module '__main__' of the runner{', ' if without else ''}{without}>"
-
-    def __getattr__(self, name: str) -> Any:
-        """Return what was not asked for before. Raises AttributeError, with the reason where it could not be sent."""
-        if name.startswith("__") or name in StandIn.__slots__:
-            raise AttributeError(f"module '__main__' has no attribute {name!r}")
-        why = self._definitions.left_out.get(name)
-        if name in self._definitions.names:
-            self.load_others()
-            if name in vars(self):
-                return vars(self)[name]
-            why = self._problem
-        if why:
-            raise AttributeError(f"the main module has {name!r}, but this worker cannot: {why}")
-        raise AttributeError(f"module '__main__' has no attribute {name!r}")
+    def reason(self, name: str) -> str:
+        """Take up what may have this name; say why it is not here if it is not, and the main module has it."""
+        if name in self.definitions.names:
+            self.complete()
+            return self._problem
+        return self.definitions.left_out.get(name, "")
 
 
 class _Pages:
@@ -128,7 +140,7 @@ def take_up(shipment: Shipment) -> Any:
         main_module.stand_in(None)
         sys.modules["__main__"] = _former[0]
         return pickle.loads(shipment.program)
-    module = StandIn(shipment.definitions)
-    main_module.stand_in(module.main)
-    sys.modules["__main__"] = module
-    return module.load(shipment)
+    sent = Sent(shipment, shipment.definitions)
+    main_module.stand_in(sent.main)
+    sys.modules["__main__"] = sent.module
+    return sent.program()
