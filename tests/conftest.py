@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import gc
 import multiprocessing
 import os
@@ -51,6 +52,16 @@ def nothing_is_left():
     By file, because some keep workers for all their tests. A test that is about what is left takes `no_leftovers`.
     """
     yield from _watch()
+
+
+@pytest.fixture(scope="module")
+def pickles_of_python():
+    """Pickle errors and tracebacks as Python does: Dask, once it is imported, has tblib change that in its process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, reducer in list(copyreg.dispatch_table.items()):
+            if getattr(reducer, "func", reducer).__module__.startswith("tblib"):
+                patch.delitem(copyreg.dispatch_table, kind)
+        yield
 
 
 @pytest.fixture

@@ -343,7 +343,7 @@ CATALOG_RULES = {
     "cannot be closed twice": ("test_closing_may_come_twice_and_before_opening", Reach.THREAD, {}),
     "leaks a descriptor": ("test_nothing_is_left_when_a_catalog_is_closed", Reach.THREAD, {}),
     "refuses nothing": ("test_all_inputs_that_cannot_be_sent_are_named_at_once", Reach.PROCESS, {}),
-    "names no dataset": ("test_a_value_that_cannot_be_sent_is_refused_and_named", Reach.PROCESS, {}),
+    "names no dataset": ("test_a_value_that_nobody_can_copy_is_refused_and_named", Reach.PROCESS, {}),
     "makes handles that cannot be sent": ("test_handles_and_stores_can_be_sent", Reach.PROCESS, {}),
 }
 

@@ -143,6 +143,22 @@ def test_what_lies_between_the_fields_of_an_array_does_not_count():
     assert is_equal(one, other)
 
 
+def test_having_no_attributes_is_the_same_however_a_value_says_it():
+    assert is_equal(Told(()), Told((None,)))
+    assert is_equal(Told(()), Told(({},)))
+    assert not is_equal(Told(({},)), Told(({"a": 1},)))
+
+
+class Told:
+    """A value whose parts are what it was told: a list, and the state after it, if there is one."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def __reduce_ex__(self, protocol):
+        return (list, (), *self.state)
+
+
 def test_functions_are_equal_to_themselves_alone():
     assert is_equal(make_list, make_list)
     assert not is_equal(make_list, clear)

@@ -20,6 +20,8 @@ from kernel.values import is_equal
 from kernel.values.copying import copy_value
 from value_kinds import GROUPS, KINDS, REFUSED
 
+pytestmark = pytest.mark.usefixtures("pickles_of_python")
+
 MEASURED = {}
 
 

@@ -67,8 +67,12 @@ def _is_equal_mapping(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
 
 
 def _parts_of(value: Any) -> Any:
-    """Return a function, its arguments and its state, and the members that it would be given."""
+    """Return a function, its arguments and its state, and the members that it would be given.
+
+    No attributes yet are as good as none: errors that were rebuilt with their attributes have them empty.
+    """
     parts = value.__reduce_ex__(5)
-    return (
-        parts if isinstance(parts, str) else (*parts[:3], *[None if each is None else [*each] for each in parts[3:5]])
-    )
+    if isinstance(parts, str):
+        return parts
+    function, arguments, state, *members = (*parts, None, None, None)[:5]
+    return (function, arguments, state or None, *[None if each is None else [*each] for each in members])
