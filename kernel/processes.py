@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import NoReturn
 
-__all__ = ["Home", "is_gone", "leave_alone", "started"]
+__all__ = ["Home", "end_child", "is_gone", "leave_alone", "started", "this_process"]
 
-#: Another object in each process that Python forks; pids are used again, also among one's own descendants.
-_birth = object()
+
+class _Process:
+    """What tells this process from those it was forked off."""
+
+    __slots__ = ("birth",)
+
+    def __init__(self) -> None:
+        #: Another object in each process that Python forks; pids are used again, also among one's own descendants.
+        self.birth = object()
+
+
+this_process = _Process()
 _left_alone: list[object] = []
 
 
@@ -21,17 +33,50 @@ class Home:
     __slots__ = ("_birth", "_pid")
 
     def __init__(self) -> None:
-        self._birth, self._pid = _birth, os.getpid()
+        self._birth, self._pid = this_process.birth, os.getpid()
 
     @property
     def is_here(self) -> bool:
         """Whether this is that process. Children that C code forked are told by their pid alone."""
-        return self._birth is _birth and self._pid == os.getpid()
+        return self._birth is this_process.birth and self._pid == os.getpid()
 
 
 def leave_alone(*inherited: object) -> None:
     """Keep what this process has inherited and does not own, so that it is never finalised here."""
     _left_alone.extend(inherited)
+
+
+def end_child(error: BaseException | None) -> NoReturn:
+    """End a process that was forked off in a node, and has come to the end of the node's function.
+
+    The turn it is in belongs to the process it was forked off. It ends as a program would that comes to its end or
+    lets this error through, but without exit handlers: those were inherited and are not its own.
+    """
+    code = 0
+    try:
+        if isinstance(error, SystemExit):
+            code = _exit_code(error.code)
+        elif error is not None:
+            import traceback  # noqa: PLC0415 - seldom needed
+
+            code = 1
+            traceback.print_exception(error)
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    finally:
+        os._exit(code)
+
+
+def _exit_code(code: object) -> int:
+    """Return what a program ends with that calls `sys.exit` with this."""
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    if sys.stderr is not None:
+        sys.stderr.write(f"{code}\n")
+    return 1
 
 
 def started(pid: int) -> int:
@@ -87,8 +132,7 @@ def _look_up(pid: int) -> tuple[bool, int]:
 
 
 def _note_birth() -> None:
-    global _birth  # noqa: PLW0603 - there is one for each process
-    _birth = object()
+    this_process.birth = object()
 
 
 if hasattr(os, "register_at_fork"):

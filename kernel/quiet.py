@@ -13,6 +13,7 @@ from kernel.errors import DatasetError
 from kernel.held import Held, forget_held, hold
 from kernel.nodes.calling import bind_inputs, names_of, unpack_outputs
 from kernel.notes import noted
+from kernel.processes import end_child, this_process
 from kernel.specs.tasks import MADE
 from kernel.turn import NO_VALUE, failure_of
 
@@ -45,6 +46,7 @@ def run_quietly(
     failure = None
     notes: dict[str, Any] = {}
     token = noted.set(notes)
+    birth = this_process.birth
     start = loaded = ran = clock()
     try:
         if declared is None:
@@ -55,10 +57,14 @@ def run_quietly(
             loaded = ran = clock()
             place = "run"
             result = function(values[0]) if type(declared) is str else _call(function, declared, values)
+        if this_process.birth is not birth:
+            end_child(None)
         outputs = (result,) if type(output) is str else unpack_outputs(program.names[index], output, result)
         ran, place, values, result = clock(), "save", None, None  # whoever else has it keeps it from being held
         size = _keep(program.store, output, outputs, made, inner, saved)
     except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
+        if this_process.birth is not birth:
+            end_child(error)
         if tell is not None:
             tell()
         failure = failure_of(program, error, place, names_of(declared), values)

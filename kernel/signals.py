@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
 
+from kernel.processes import Home
+
 __all__ = ["Signals"]
 
 _WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+#: Those that are open in this process: there is one main thread, but a node of a run may start another run.
+_open: list[Signals] = []
+#: By thread that forks: the signals that it held back before.
+_masks = threading.local()
 
 
 class Signals:
     """While open, notes the signals that ask the run to end, and wakes the loop.
 
     Handlers are set in the main thread only, where Python allows it, and only over the defaults: a program with
-    handlers of its own keeps them. They are put back at the end.
+    handlers of its own keeps them. They are put back at the end, and in each child that is forked off meanwhile: such
+    a process takes signals as if there was no run.
     """
 
     def __init__(self, wake: Callable[[], None], *, inline: Callable[[], bool]) -> None:
@@ -25,6 +33,7 @@ class Signals:
         #: Whether a node runs in this very thread: only an exception can end one.
         self._inline = inline
         self._before: dict[int, Any] = {}
+        self._home = Home()
         self.received: list[int] = []
 
     def __enter__(self) -> Self:
@@ -33,15 +42,54 @@ class Signals:
                 before = signal.getsignal(number)
                 if before is signal.SIG_DFL or before is signal.default_int_handler:
                     self._before[number] = signal.signal(number, self._note)
+            if self._before:
+                _open.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self in _open:
+            _open.remove(self)
+        self.put_back()
+
+    def put_back(self) -> None:
+        """Set the handlers that were there before; what was set over ours since then stays."""
         for number, before in self._before.items():
-            signal.signal(number, before)
-        self._before.clear()
+            if signal.getsignal(number) == self._note:
+                signal.signal(number, before)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
+        if not self._home.is_here or self not in _open:  # in a child, or set again by somebody after the run
+            signal.signal(number, self._before[number])
+            os.kill(os.getpid(), number)
+            return
         self.received.append(number)
         self._wake()
         if self._inline():
             raise KeyboardInterrupt
+
+
+def _hold_back() -> None:
+    """Before a fork: a signal that reached the child before it has put anything back would be lost.
+
+    Python forgets, in a child, what came for a handler before the child's first instruction.
+    """
+    if _open:
+        _masks.of_thread = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+
+
+def _let_through() -> None:
+    mask, _masks.of_thread = getattr(_masks, "of_thread", None), None
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _put_all_back() -> None:
+    """In a child that was just forked off: the handlers act for the process that set them."""
+    for signals in reversed(_open):
+        signals.put_back()
+    _open.clear()
+    _let_through()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold_back, after_in_parent=_let_through, after_in_child=_put_all_back)

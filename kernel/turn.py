@@ -13,6 +13,7 @@ from kernel.errors import DatasetError, HookError, RebuildError
 from kernel.failure import capture
 from kernel.held import Held, forget_held, hold
 from kernel.nodes.calling import bind_inputs, names_of, unpack_outputs
+from kernel.processes import end_child, this_process
 from kernel.specs.tasks import MADE
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class TurnCatalog:
 class Turn:
     """One try of one node; `place` says which part it is in."""
 
-    __slots__ = ("_made", "details", "index", "inputs", "outputs", "place", "tokens", "worker")
+    __slots__ = ("_birth", "_made", "details", "index", "inputs", "outputs", "place", "tokens", "worker")
 
     def __init__(self, worker: Worker, index: int, details: NodeDetails) -> None:
         self.worker = worker
@@ -83,7 +84,13 @@ class Turn:
         self.outputs = names_of(worker.program.outputs[index])
         self.place = "load"
         self._made: dict[str, Any] = {}
+        self._birth = this_process.birth
         self.tokens: dict[str, Any] | None = None
+
+    def end_if_forked(self, error: BaseException | None = None) -> None:
+        """End this process if it was forked off during the turn: the turn goes on in the other, and there only."""
+        if this_process.birth is not self._birth:
+            end_child(error)
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
@@ -146,8 +153,10 @@ class Turn:
         try:
             args, kwargs = bind_inputs(program.inputs[index], values)
             result = program.functions[program.which[index]](*args, **kwargs)
+            self.end_if_forked()
             outputs = unpack_outputs(program.names[index], program.outputs[index], result)
         except BaseException as error:
+            self.end_if_forked(error)
             self._tell_error(error, values)
             raise
         self._tell_ran(values, outputs)
@@ -165,6 +174,7 @@ class Turn:
         try:
             args, kwargs = bind_inputs(program.inputs[index], values)
             for item in program.functions[program.which[index]](*args, **kwargs):
+                self.end_if_forked()
                 outputs = unpack_outputs(name, declared, item)
                 if not chunks:
                     self._tell_ran(values, outputs)
@@ -177,10 +187,12 @@ class Turn:
                     for handle in superseded.values():
                         program.store.discard(handle)
                 self.place = "run"
+            self.end_if_forked()
             if not chunks and self.outputs:
                 problem = f"node {name!r} is a generator that yielded nothing, so its outputs were never made"
                 raise ValueError(problem)  # noqa: TRY301 - listeners hear of it as of any error of the node's body
         except BaseException as error:
+            self.end_if_forked(error)
             if self.place == "run" and not isinstance(error, HookError):
                 self._tell_error(error, values)
             raise

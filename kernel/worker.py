@@ -130,6 +130,7 @@ class Worker:
             loaded = ran = clock()
             saved, size, ran = self._body(turn, values, made, inner)
         except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
+            turn.end_if_forked(error)
             if final and self.on_failure is not None:
                 self.on_failure()
             failure = failure_of(self.program, error, turn.place, turn.inputs, values)
