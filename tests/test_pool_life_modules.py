@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import random
 import subprocess
 import sys
@@ -145,56 +144,6 @@ def test_a_lock_that_is_held_while_workers_start_does_not_hold_them_up():
     finally:
         done.set()
         thread.join()
-
-
-def test_a_module_that_starts_a_thread_with_a_lock_is_no_danger_to_workers(tmp_path, monkeypatch, caplog):
-    (tmp_path / "starts_a_thread.py").write_text(
-        textwrap.dedent(
-            """
-            import threading
-
-            lock, held = threading.Lock(), threading.Event()
-
-            def hold():
-                with lock:
-                    held.set()
-                    threading.Event().wait()
-
-            import os
-            if os.environ["THE_RUNNER"] != str(os.getpid()) and os.environ.get("IS_WORKER") is None:
-                threading.Thread(target=hold, name="holds a lock", daemon=True).start()
-                held.wait()
-                os.environ["IS_WORKER"] = "yes"
-
-            def locked(x):
-                with lock:
-                    return x
-            """
-        )
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("THE_RUNNER", str(os.getpid()))
-    import starts_a_thread
-
-    with caplog.at_level("INFO", "kernel"):
-        assert run(pipeline([node(starts_a_thread.locked, "x", "y")]), {"x": 7}, executor="process_pool")["y"] == 7
-    assert any("start threads (holds a lock)" in record.getMessage() for record in caplog.records)
-
-
-def test_a_module_that_cannot_be_loaded_early_is_told_of_and_loaded_by_the_worker(tmp_path, monkeypatch, caplog):
-    (tmp_path / "late_riser.py").write_text(
-        "import os\n"
-        "if os.getppid() == int(os.environ['THE_RUNNER']):\n    raise ImportError('not so early')\n"
-        "def same(x):\n    return x\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("THE_RUNNER", str(os.getpid()))
-    import late_riser
-
-    with caplog.at_level("INFO", "kernel"):
-        assert run(pipeline([node(late_riser.same, "x", "y")]), {"x": 7}, executor="process_pool", workers=1)["y"] == 7
-    (told,) = [record.getMessage() for record in caplog.records if "late_riser" in record.getMessage()]
-    assert told.endswith("ImportError: not so early")
 
 
 @pytest.mark.parametrize("from_input", [False, True])

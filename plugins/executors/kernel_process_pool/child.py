@@ -23,7 +23,7 @@ def main(number: int, stream: int, slots: int, stacks: int, parent: int) -> NoRe
         os.setpgid(0, 0)  # what nodes start belongs to this group and is ended with it
         die_with_parent(parent)
         adopt_orphans()  # what leaves the group and loses its parent stays ours, and is ended with us all the same
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _take_signals_as_at_start()
         answer(stacks)
         _seed_anew()
         with socket.socket(fileno=stream) as connection:
@@ -36,6 +36,14 @@ def main(number: int, stream: int, slots: int, stacks: int, parent: int) -> NoRe
     finally:
         _flush_and_exit(code)
     raise AssertionError
+
+
+def _take_signals_as_at_start() -> None:
+    """Undo what was inherited: the ways of the process that made this one, or of a caller with an event loop."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def _seed_anew() -> None:

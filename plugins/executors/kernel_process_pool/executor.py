@@ -14,6 +14,7 @@ from kernel.specs.events import Event, Outcomes, WorkerDown
 from kernel.specs.executor import Capabilities, Reach
 from kernel_process_pool.crew import Crew
 from kernel_process_pool.dispatch import Dispatch
+from kernel_process_pool.libraries import imported_by, is_installed
 from kernel_process_pool.methods import choose_method
 from kernel_process_pool.options import Options
 from kernel_process_pool.parcel import parcel
@@ -95,8 +96,15 @@ class ProcessPoolExecutor:
             self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             self._selector = selectors.DefaultSelector()
             self._selector.register(self._woken, selectors.EVENT_READ, self)
-            modules = (*_OWN_MODULES, type(program.store).__module__, *program.modules)
-            self._crew = Crew(self._method, workers, modules, self._selector, self._dispatch, self._options, variables)
+            self._crew = Crew(
+                self._method,
+                workers,
+                _loaded_for_all(program),
+                self._selector,
+                self._dispatch,
+                self._options,
+                variables,
+            )
         self._events.clear()
         self._dispatch.begin(program)
         hidden, self._hidden = self._hidden, None
@@ -195,6 +203,12 @@ class ProcessPoolExecutor:
         self._selector.close()
         os.close(self._woken)
         os.close(self._wake)
+
+
+def _loaded_for_all(program: Program) -> Sequence[str]:
+    """List what the process that makes workers loads, in this order; what is the project's is left to each worker."""
+    store = type(program.store).__module__
+    return (*_OWN_MODULES, *([store] if is_installed(store) else []), *imported_by(program.modules))
 
 
 def _has_failures(event: Event) -> bool:

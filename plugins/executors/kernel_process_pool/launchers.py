@@ -103,7 +103,7 @@ class Launcher:
         elif kind == "missing":
             _log.info("%s could not be loaded before the workers start, so each loads it by itself: %s", *facts)
         else:
-            _log.info("Modules of this project start threads (%s), so workers are spawned, not forked.", *facts)
+            _log.info("Libraries of this project start threads (%s), so workers are spawned, not forked.", *facts)
         return None
 
     def _bury_server(self) -> Sequence[Death]:

@@ -55,7 +55,7 @@ class Server:
         self._running = False
         self._worker: Worker | None = None
         self._costs = Costs(())
-        signal.signal(signal.SIGINT, self._interrupted)
+        self._hear_interrupts()
         join_barrier()
 
     def serve(self) -> None:
@@ -69,6 +69,11 @@ class Server:
             if self._worker is not None:  # else it could not take up the run, and what came was dropped
                 self._run_queue(self._worker)
         self._end_program()
+
+    def _hear_interrupts(self) -> None:
+        """Let the runner interrupt a node, whatever a module has done to the signal when it was loaded."""
+        signal.signal(signal.SIGINT, self._interrupted)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
     def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
         """End the running node as Ctrl-C would; between two nodes there is nothing to end."""
@@ -105,6 +110,7 @@ class Server:
         send_records(program.log_level, self._send_record)
         set_warning_filters(program.warning_filters)
         program.store.open(self._number)
+        self._hear_interrupts()
         self._costs = Costs(program.functions)
         self._worker = Worker(program, self._number)
         self._worker.on_failure = self._slot.set_hold

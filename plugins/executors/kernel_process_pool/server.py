@@ -1,7 +1,7 @@
 """The server process: makes workers on request, in a process that has one thread and does nothing else.
 
-With `forkserver` it is a clean process that has loaded the project's modules, and forks itself; with `fork` it is a
-fork of the runner, and forks itself; with `spawn` it starts a fresh interpreter. In each case it is the workers'
+With `forkserver` it is a clean process that has loaded the libraries of the project, and forks itself; with `fork` it
+is a fork of the runner, and forks itself; with `spawn` it starts a fresh interpreter. In each case it is the workers'
 parent: it tells the runner of their ends, and ends what they leave behind. When the runner ends, however it does, the
 server ends and takes its workers with it.
 """
@@ -37,8 +37,10 @@ def main(control: socket.socket, boot: dict[str, Any]) -> NoReturn:
     """Serve requests until the runner closes the stream or ends."""
     adopt_orphans()
     server = _Server(control, boot)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if boot["method"] != "spawn":
         server.load_modules()
+    server.take_signals()  # only now: what is inherited, or loaded, may have set them in other ways
     gc.freeze()  # what server and workers share is left out of collections, which would copy its pages
     server.serve()
     os._exit(0)
@@ -53,19 +55,17 @@ class _Server:
         self._rest = b""
         self._descriptors: list[int] = []
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _ignore)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._runner = open_process(boot["runner"])
 
     # -- before the first worker ----------------------------------------------------------------------------------
 
     def load_modules(self) -> None:
-        """Load the project's modules, so that workers have them when they start; tell which ones could not be.
+        """Load what all workers need, so that they have it when they start; tell which modules could not be loaded.
 
-        A module that starts threads makes forking unsafe from then on: workers are spawned then.
+        A library that starts threads makes forking unsafe from then on: workers are spawned then.
         """
         before = signal.signal(signal.SIGALRM, self._leave_if_alone)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
         signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
         for name in self._boot["modules"]:
             try:
@@ -78,6 +78,13 @@ class _Server:
         if names:
             self._spawns = True
             self._tell(["threads", ", ".join(names)])
+
+    def take_signals(self) -> None:
+        """Let the ends of workers wake `serve`."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def _leave_if_alone(self, _number: int, _frame: FrameType | None) -> None:
         if os.getppid() != self._boot["runner"]:
@@ -132,8 +139,6 @@ class _Server:
     def _become_worker(self, number: int, stream: int, slots: int) -> NoReturn:
         from kernel_process_pool import child  # noqa: PLC0415 - the server itself never needs it
 
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._control.close()
         for fd in (self._woken, self._wake, self._runner):
             if fd is not None:

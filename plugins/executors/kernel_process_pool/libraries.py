@@ -1,0 +1,82 @@
+"""Which libraries a project's modules use: the process that makes workers loads those, and nothing of the project.
+
+What a module makes when it is imported (connections, generators, threads, pools of a library's own) belongs to the
+process that imported it, and a fork copies only a part of it. To import a library is harmless; to use one at import is
+what projects do. So the libraries are imported once, for all workers, and each worker imports the project by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+__all__ = ["imported_by", "is_installed"]
+
+#: Our own packages count as installed wherever they are.
+_OURS = ("kernel", "kernel_process_pool", "kernel_remote", "kernel_memory", "kernel_shared_memory", "kernel_objects")
+_FOLDERS = frozenset({"site-packages", "dist-packages"})
+_STDLIB = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib"))
+
+
+def imported_by(modules: Iterable[str]) -> list[str]:
+    """List the modules of installed libraries that these modules, loaded here, have names from, sorted.
+
+    They are followed through the project: what is not installed, and the packages that `modules` themselves are in.
+    """
+    waiting = [name for name in modules if name in sys.modules]
+    own = {_top(name) for name in waiting}
+    seen = set(waiting)
+    found: set[str] = set()
+    while waiting:
+        for name in _used_by(sys.modules[waiting.pop()]):
+            if name in seen:
+                continue
+            seen.add(name)
+            if _top(name) in own or not is_installed(name):
+                waiting.append(name)
+            else:
+                found.add(name)
+    return sorted(found)
+
+
+def is_installed(name: str) -> bool:
+    """Say whether a loaded module belongs to a library: Python's, an installed distribution's, or ours."""
+    if _top(name) in _OURS:
+        return True
+    origin = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None)
+    if not isinstance(origin, str):
+        return False
+    if origin in {"built-in", "frozen"}:
+        return True
+    return not _FOLDERS.isdisjoint(Path(origin).parts) or origin.startswith(_STDLIB)
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _used_by(module: ModuleType) -> Iterator[str]:
+    """Yield the loaded modules that a module has, or has something from, by name; nothing of it is asked."""
+    for value in list(vars(module).values()):
+        name = _home_of(value)
+        if isinstance(name, str) and isinstance(sys.modules.get(name), ModuleType) and name != "__main__":
+            yield name
+
+
+def _home_of(value: Any) -> Any:
+    """Return the name of the module that a value is, or comes from.
+
+    A value is looked at by its type alone: proxies and lazy modules answer to a question by doing what they put off.
+    """
+    kind = type(value)
+    if issubclass(kind, ModuleType):
+        return ModuleType.__getattribute__(value, "__dict__").get("__name__")
+    if issubclass(kind, type):
+        return type.__getattribute__(value, "__module__")
+    if kind is FunctionType or kind is BuiltinFunctionType:
+        return value.__module__
+    return type.__getattribute__(kind, "__module__")
