@@ -6,7 +6,7 @@ import os
 import sys
 from typing import NoReturn
 
-__all__ = ["Home", "end_child", "is_gone", "leave_alone", "started", "this_process"]
+__all__ = ["Home", "end_if_forked", "is_gone", "leave_alone", "started", "this_process"]
 
 
 class _Process:
@@ -46,12 +46,18 @@ def leave_alone(*inherited: object) -> None:
     _left_alone.extend(inherited)
 
 
-def end_child(error: BaseException | None) -> NoReturn:
-    """End a process that was forked off in a node, and has come to the end of the node's function.
+def end_if_forked(birth: object, error: BaseException | None = None) -> None:
+    """End this process if it was forked off since `birth`, in a node's function, and has come to the function's end.
 
-    The turn it is in belongs to the process it was forked off. It ends as a program would that comes to its end or
-    lets this error through, but without exit handlers: those were inherited and are not its own.
+    `birth` is that of `this_process` from before; `error` is what the function raised. The turn belongs to the process
+    that this one was forked off. It ends as a program would that comes to its end or lets this error through, but
+    without exit handlers: those were inherited and are not its own.
     """
+    if this_process.birth is not birth:
+        _end_child(error)
+
+
+def _end_child(error: BaseException | None) -> NoReturn:
     code = 0
     try:
         if isinstance(error, SystemExit):

@@ -13,7 +13,7 @@ from kernel.errors import DatasetError
 from kernel.held import Held, forget_held, hold
 from kernel.nodes.calling import bind_inputs, names_of, unpack_outputs
 from kernel.notes import noted
-from kernel.processes import end_child, this_process
+from kernel.processes import end_if_forked, this_process
 from kernel.specs.tasks import MADE
 from kernel.turn import NO_VALUE, failure_of
 
@@ -42,11 +42,9 @@ def run_quietly(
     function = program.functions[program.which[index]]
     values: Sequence[Any] | None = None
     saved: list[Any] = []
-    size: int | None = 0
     failure = None
     notes: dict[str, Any] = {}
-    token = noted.set(notes)
-    birth = this_process.birth
+    token, birth = noted.set(notes), this_process.birth
     start = loaded = ran = clock()
     try:
         if declared is None:
@@ -58,13 +56,12 @@ def run_quietly(
             place = "run"
             result = function(values[0]) if type(declared) is str else _call(function, declared, values)
         if this_process.birth is not birth:
-            end_child(None)
+            end_if_forked(birth)
         outputs = (result,) if type(output) is str else unpack_outputs(program.names[index], output, result)
         ran, place, values, result = clock(), "save", None, None  # whoever else has it keeps it from being held
-        size = _keep(program.store, output, outputs, made, inner, saved)
+        size: int | None = _keep(program.store, output, outputs, made, inner, saved)
     except BaseException as error:  # SystemExit and KeyboardInterrupt of a node are that node's error as well
-        if this_process.birth is not birth:
-            end_child(error)
+        end_if_forked(birth, error)
         if tell is not None:
             tell()
         failure = failure_of(program, error, place, names_of(declared), values)

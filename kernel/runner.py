@@ -13,6 +13,7 @@ from kernel.errors import ConfigError, KernelError, NodeError
 from kernel.processes import Home, leave_alone
 from kernel.rules import OnFailure, Rules
 from kernel.sizing import check_workers
+from kernel.starting import refuse_endless_starts
 
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
@@ -129,6 +130,7 @@ class Runner:
         when a signal ended the run. Errors of nodes carry `node`, `cause` and `resume`.
         """
         _check_pipeline(pipeline)
+        refuse_endless_starts()
         self._disown()
         busy = self._busy
         if not busy.acquire(blocking=False):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from attrs import frozen
 
 from kernel.datasets.access import load as load_dataset
 from kernel.datasets.access import save as save_dataset
@@ -13,16 +11,16 @@ from kernel.errors import DatasetError, HookError, RebuildError
 from kernel.failure import capture
 from kernel.held import Held, forget_held, hold
 from kernel.nodes.calling import bind_inputs, names_of, unpack_outputs
-from kernel.processes import end_child, this_process
+from kernel.processes import end_if_forked, this_process
 from kernel.specs.tasks import MADE
+from kernel.turn_catalog import TurnCatalog
 
 if TYPE_CHECKING:
-    from kernel.datasets import Dataset
     from kernel.specs.events import Failure
     from kernel.specs.tasks import NodeDetails, Program
     from kernel.worker import Worker
 
-__all__ = ["NO_VALUE", "Turn", "TurnCatalog", "failure_of"]
+__all__ = ["NO_VALUE", "Turn", "failure_of"]
 
 NO_VALUE = "{}: None was to be saved; a node that makes nothing declares no output"
 
@@ -43,34 +41,6 @@ def _maker(program: Program, name: str) -> str:
     return next((node for node, declared in made if name in names_of(declared)), "")
 
 
-@frozen
-class TurnCatalog:
-    """What node hooks get as `catalog`: the inputs of this node and the persistent datasets of the run; read only."""
-
-    _values: Mapping[str, Any]
-    _dataset: Callable[[str], Dataset]
-    _declared: Mapping[str, Any]
-
-    def load(self, name: str) -> Any:
-        """Return an input as the node gets it, or load a persistent dataset. Raises DatasetError for other names."""
-        if name in self._values:
-            return self._values[name]
-        if name in self._declared:
-            return load_dataset(name, self._dataset(name))
-        raise DatasetError(f"{name}: a listener to a node sees the node's inputs and the persistent datasets only")
-
-    def exists(self, name: str) -> bool:
-        """Say whether `load` would find something."""
-        return name in self._values or (name in self._declared and self._dataset(name).exists())
-
-    def keys(self) -> Sequence[str]:
-        """List the names that can be asked for."""
-        return sorted({*self._values, *self._declared})
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values or name in self._declared
-
-
 class Turn:
     """One try of one node; `place` says which part it is in."""
 
@@ -89,8 +59,7 @@ class Turn:
 
     def end_if_forked(self, error: BaseException | None = None) -> None:
         """End this process if it was forked off during the turn: the turn goes on in the other, and there only."""
-        if this_process.birth is not self._birth:
-            end_child(error)
+        end_if_forked(self._birth, error)
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 

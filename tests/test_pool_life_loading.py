@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -43,6 +44,7 @@ def write(tmp_path, monkeypatch):
 REMEMBERS = "import os\nmade_by = os.getpid()\n"
 TELLS = """
 import os
+import socket
 {}
 
 def tell(x):
@@ -298,3 +300,103 @@ def test_a_library_that_is_used_at_import_works_in_nodes(library, method, worker
     steps = pipeline([node(module.use, "x", f"y{at}", name=f"n{at}") for at in range(4)])
     result = run(steps, {"x": 1}, executor="process_pool", workers=workers, start_method=method)
     assert set(dict(result).values()) == {module.expected + 1}
+
+
+# -- runs where none should be ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_a_module_that_starts_a_run_while_a_worker_imports_it_gets_one_clear_error(method, write, tmp_path):
+    write(
+        "starts_a_run",
+        f"""
+        from kernel import node, pipeline, run
+
+        def same(x):
+            return x
+
+        options = dict(executor="process_pool", workers=1, start_method={method!r})
+        print(run(pipeline([node(same, "x", "y")]), {{"x": 1}}, **options)["y"])
+        """,
+        load=False,
+    )
+    command = [sys.executable, "-c", "import starts_a_run"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    if method == "fork":  # the worker has the module as its runner does: it never imports it
+        assert done.stdout == "1\n", done.stderr
+        return
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("kernel.errors.ConfigError: the module 'starts_a_run' starts a run")
+    assert "if __name__ == '__main__':" in done.stderr
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_program_that_stands_for_the_interpreter_is_started_once_and_named(method, tmp_path):
+    program = tmp_path / "program"
+    program.write_text(
+        textwrap.dedent(
+            f"""\
+            #!{sys.executable}
+            import sys
+            from kernel import node, pipeline, run
+
+            sys.executable = {str(program)!r}
+            print("started")
+            steps = pipeline([node(abs, "x", "y")])
+            print(run(steps, {{"x": 1}}, executor="process_pool", workers=1, start_method={method!r})["y"])
+            """
+        )
+    )
+    program.chmod(0o755)
+    done = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stdout.split() == ["started", "started"]  # the program itself, and once in place of an interpreter
+    assert f"started a run instead: {program} is not one" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"kernel.errors.KernelError: {program} was started to make workers")
+
+
+def test_what_a_node_starts_may_run_pipelines_of_its_own(tmp_path):
+    script = tmp_path / "inner.py"
+    script.write_text(
+        "from kernel import node, pipeline, run\n"
+        "print(run(pipeline([node(abs, 'x', 'y')]), {'x': -3}, executor='process_pool', workers=1)['y'])\n"
+    )
+
+    def start(script):
+        return subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+
+    steps = pipeline([node(start, "script", "y")])
+    for method in ALL:
+        assert (
+            run(steps, {"script": str(script)}, executor="process_pool", workers=1, start_method=method)["y"] == "3\n"
+        )
+
+
+# -- fork -------------------------------------------------------------------------------------------------------------
+
+
+def test_fork_beside_threads_of_a_library_that_forks_badly_is_a_warning_that_names_spawn(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import polars\n"
+        "from kernel import node, pipeline, run\n"
+        "polars.DataFrame({'a': [1, 2]}).lazy().select(polars.col('a').sum()).collect()\n"
+        "run(pipeline([node(abs, 'x', 'y')]), {'x': -3}, executor='process_pool', workers=1, start_method='fork')\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
+    assert "threads of libraries (polars among them)" in done.stderr
+    assert "'spawn'" in done.stderr
+
+
+def test_descriptors_that_are_not_the_runners_stay_open_in_workers_that_are_forked():
+    ours, theirs = socket.socketpair()
+
+    def answer(number):
+        with socket.socket(fileno=os.dup(number)) as stream:
+            stream.send(b"here")
+        return True
+
+    steps = pipeline([node(answer, "number", "sent")])
+    with ours, theirs:
+        run(steps, {"number": theirs.fileno()}, executor="process_pool", workers=1, start_method="fork")
+        assert ours.recv(4) == b"here"

@@ -19,6 +19,7 @@ from kernel_process_pool.overdue import Overdue
 from kernel_process_pool.silence import Silence
 from kernel_process_pool.slots import Slots
 from kernel_process_pool.stacks import Stacks
+from kernel_process_pool.streams import open_stream
 from kernel_process_pool.turnover import FAREWELL_S, Turnover
 from kernel_process_pool.verdicts import cancelled, of_running, without_result
 from kernel_process_pool.wire import Kind, unpack_outcomes
@@ -116,7 +117,7 @@ class Crew:
                 more -= 1
 
     def _start(self, number: int) -> None:
-        ours, theirs = socket.socketpair()
+        ours, theirs = open_stream()
         link = WorkerLink(number, ours, self._slots[number], room=self._turnover.most_nodes)
         try:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AT_ONCE)

@@ -56,13 +56,15 @@ class Launcher:
         self._asked: set[int] = set()
         self._rest = b""
         self._false_starts = 0
+        #: The server has begun to run our code.
+        self._is_there = False
         if method == "fork":
             refuse_unsafe_fork()
 
     def start(self, number: int, stream: socket.socket, slots: int) -> None:
         """Ask for worker `number`; it gets this end of its stream, and the descriptor of the slots."""
         if self._control is None:
-            self._rest = b""
+            self._rest, self._is_there = b"", False
             self._server, self._control = start_server(self._boot, self._environ)
         self._asked.add(number)
         with stream:
@@ -91,7 +93,9 @@ class Launcher:
         return [death for line in lines if (death := self._hear(*json.loads(line))) is not None]
 
     def _hear(self, kind: str, *facts: Any) -> Death | None:
-        if kind == "started":
+        if kind == "here":
+            self._is_there = True
+        elif kind == "started":
             number, pid = facts
             self._pids[number] = pid
             self._false_starts = 0
@@ -111,10 +115,16 @@ class Launcher:
         self._close_control()
         assert self._server is not None
         self._server.kill()  # it may have closed the stream only
-        self._server.wait()
+        code = self._server.wait()
         for pid in self._pids.values():
             end_group(pid)
         end_marked(self._mark, _SWEEP_S)
+        if not self._is_there and code > 0:
+            raise KernelError(
+                f"{self._boot['python'][0]} was started to make workers, with the option -c, and ended with exit code "
+                f"{code} before it ran what it was given: is it a Python interpreter? Look for its last words on "
+                f"standard error"
+            )
         deaths = [Death(number, self._pids.get(number, 0), None) for number in sorted(self._asked)]
         self._asked.clear()
         self._pids.clear()

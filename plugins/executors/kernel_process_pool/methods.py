@@ -14,8 +14,27 @@ __all__ = ["METHODS", "VARIABLE", "choose_method", "refuse_unsafe_fork"]
 METHODS = ("fork", "spawn", "forkserver")
 #: The environment variable that chooses where no option does.
 VARIABLE = "KERNEL_MP_CONTEXT"
-#: Workers come from a clean process that has loaded the project's modules already: quick, and safe beside threads.
+#: Workers come from a clean process that has loaded the libraries of the project: quick, and safe beside threads.
 DEFAULT = "forkserver"
+
+
+#: Libraries whose pools of threads are dead in a fork of a process that has used them: tried with the releases of 2026,
+#: each used, forked, and used again. numpy, pyarrow, duckdb, OpenCV, catboost, h5py and others start theirs anew.
+_DEAD_AFTER_FORK = (
+    "polars",
+    "lightgbm",
+    "xgboost",
+    "sklearn",
+    "numba",
+    "faiss",
+    "jax",
+    "datafusion",
+    "rustworkx",
+    "rasterio",
+    "tbb",
+    "zmq",
+    "grpc",
+)
 
 
 def choose_method(option: str | None) -> str:
@@ -50,14 +69,21 @@ def refuse_unsafe_fork() -> None:
             f"workers cannot be started by fork while other threads run ({', '.join(others)}): a lock that one of them "
             f"holds would never be released in the worker. Use the start method 'forkserver' or 'spawn'"
         )
-    native = _native_threads()
-    if native > 1:
-        import logging  # noqa: PLC0415 - seldom needed
-
-        logging.getLogger("kernel").info(
-            "Workers are started by fork beside %d threads of libraries; if a worker hangs, use 'forkserver'.",
-            native - 1,
+    native = _native_threads() - 1
+    if native <= 0:
+        return
+    dangerous = [name for name in _DEAD_AFTER_FORK if name in sys.modules]
+    if dangerous:
+        warnings.warn(
+            f"workers are started by fork beside {native} threads of libraries ({', '.join(dangerous)} among them): "
+            f"once used here, they may wait for ever in a worker. Use the start method 'spawn' or 'forkserver'",
+            RuntimeWarning,
+            stacklevel=1,  # said once, however often servers are made
         )
+        return
+    import logging  # noqa: PLC0415 - seldom needed
+
+    logging.getLogger("kernel").info("Workers are started by fork beside %d threads of libraries.", native)
 
 
 def _native_threads() -> int:

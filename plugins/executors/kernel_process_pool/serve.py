@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kernel.failure import capture
 from kernel.held import Held
 from kernel.specs.events import Outcomes, Row
+from kernel.starting import load
 from kernel.worker import Worker
 from kernel_process_pool.barrier import join_barrier
 from kernel_process_pool.pace import Pace
@@ -106,7 +107,7 @@ class Server:
             self._over = True
 
     def _begin_program(self, body: bytes) -> None:
-        program: Program = pickle.loads(body)
+        program: Program = load(body)
         send_records(program.log_level, self._send_record)
         set_warning_filters(program.warning_filters)
         program.store.open(self._number)

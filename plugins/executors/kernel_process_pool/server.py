@@ -21,6 +21,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any, NoReturn
 
+from kernel.starting import STARTING
 from kernel_process_pool.deaths import reap
 from kernel_process_pool.lifeline import adopt_orphans, fork, open_process
 from kernel_process_pool.orphans import end_adopted
@@ -37,6 +38,7 @@ def main(control: socket.socket, boot: dict[str, Any]) -> NoReturn:
     """Serve requests until the runner closes the stream or ends."""
     adopt_orphans()
     server = _Server(control, boot)
+    server.tell(["here"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if boot["method"] != "spawn":
         server.load_modules()
@@ -71,13 +73,13 @@ class _Server:
             try:
                 importlib.import_module(name)
             except BaseException as error:  # the worker that needs it fails with the whole story, to the right node
-                self._tell(["missing", name, f"{type(error).__name__}: {error}"])
+                self.tell(["missing", name, f"{type(error).__name__}: {error}"])
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         names = _threads()
         if names:
             self._spawns = True
-            self._tell(["threads", ", ".join(names)])
+            self.tell(["threads", ", ".join(names)])
 
     def take_signals(self) -> None:
         """Let the ends of workers wake `serve`."""
@@ -134,7 +136,7 @@ class _Server:
         os.close(stream)
         os.close(slots)
         self._workers[pid] = number
-        self._tell(["started", number, pid])
+        self.tell(["started", number, pid])
 
     def _become_worker(self, number: int, stream: int, slots: int) -> NoReturn:
         from kernel_process_pool import child  # noqa: PLC0415 - the server itself never needs it
@@ -156,10 +158,11 @@ class _Server:
         for pid in list(self._workers):
             code = reap(pid)
             if code is not None:
-                self._tell(["ended", self._workers.pop(pid), pid, code])
+                self.tell(["ended", self._workers.pop(pid), pid, code])
         return end_adopted(self._workers) or bool(self._workers)
 
-    def _tell(self, message: list[Any]) -> None:
+    def tell(self, message: list[Any]) -> None:
+        """Send the runner some news, as `Launcher` understands them."""
         try:
             self._control.sendall(json.dumps(message).encode() + b"\n")
         except OSError:  # the runner is gone; the loop sees that for itself
@@ -181,7 +184,8 @@ def _threads() -> list[str]:
 def _spawn_worker(number: int, stream: int, slots: int, boot: dict[str, Any]) -> int:
     """Start a worker in a fresh interpreter; return its pid."""
     code = (
-        "import sys, json; boot = json.loads(sys.argv[1]); sys.path[:] = boot['path']; "
+        f"import os, sys, json; os.environ.pop({STARTING!r}, None); boot = json.loads(sys.argv[1]); "
+        "sys.path[:] = boot['path']; "
         "from kernel_process_pool import child; child.main(*boot['worker'])"
     )
     worker = [number, stream, slots, boot["stacks"], os.getpid()]
@@ -191,6 +195,7 @@ def _spawn_worker(number: int, stream: int, slots: int, boot: dict[str, Any]) ->
         [*boot["python"], "-c", code, arguments],
         pass_fds=(stream, slots, boot["stacks"]),
         stdin=subprocess.DEVNULL,
+        env={**os.environ, STARTING: "1"},
     )
     process.returncode = 0
     return process.pid

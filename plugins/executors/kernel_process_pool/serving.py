@@ -14,15 +14,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from kernel.starting import STARTING
 from kernel_process_pool.lifeline import fork, open_process
 from kernel_process_pool.methods import refuse_unsafe_fork
+from kernel_process_pool.streams import close_ours, open_stream
 
 __all__ = ["ServerProcess", "start_server"]
 
 #: What the server's interpreter runs first. Its instructions come on the stream, so that no argument is too long, and
 #: are read to the byte: what follows them has descriptors attached, which a buffered read would lose.
 _SERVER = (
-    "import sys, json, socket; control = socket.socket(fileno=int(sys.argv[1])); "
+    f"import os, sys, json, socket; os.environ.pop({STARTING!r}, None); "
+    "control = socket.socket(fileno=int(sys.argv[1])); "
     "size = int.from_bytes(control.recv(8, socket.MSG_WAITALL), 'big'); "
     "boot = json.loads(control.recv(size, socket.MSG_WAITALL)); sys.path[:] = boot['path']; "
     "from kernel_process_pool.server import main; main(control, boot)"
@@ -48,7 +51,7 @@ def start_server(boot: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[S
 
     `boot` is what `kernel_process_pool.server.main` takes. With the method `fork`, raises ConfigError beside threads.
     """
-    ours, theirs = socket.socketpair()
+    ours, theirs = open_stream()
     try:
         with theirs:
             start = _fork_server if boot["method"] == "fork" else _execute_server
@@ -65,7 +68,7 @@ def _execute_server(
         [*boot["python"], "-c", _SERVER, str(theirs.fileno())],
         pass_fds=(theirs.fileno(), boot["stacks"]),
         stdin=subprocess.DEVNULL,
-        env={**os.environ, **environ},
+        env={**os.environ, **environ, STARTING: "1"},
         process_group=0,  # the terminal's Ctrl-C is for the runner, which tells its workers itself
     )
     body = json.dumps(boot).encode()
@@ -101,8 +104,9 @@ def _fork_server(
     boot: Mapping[str, Any], environ: Mapping[str, str], _ours: socket.socket, theirs: socket.socket
 ) -> ServerProcess:
     refuse_unsafe_fork()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # a program without a terminal may have none
+            stream.flush()
     pid = fork()
     if pid == 0:
         _become_server(dict(boot), environ, theirs)
@@ -119,28 +123,10 @@ def _become_server(boot: dict[str, Any], environ: Mapping[str, str], control: so
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
-        _close_inherited_streams({0, 1, 2, control.fileno(), boot["stacks"]})
+        close_ours(keep=control.fileno())
         sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - what the user types is for the runner
         os.dup2(sys.stdin.fileno(), 0)
         os.environ.update(environ)
         server.main(control, boot)
     finally:
         os._exit(1)  # whatever went wrong: this is not the runner, and must not go on as if it were
-
-
-def _close_inherited_streams(keep: set[int]) -> None:
-    """Close sockets and such of the runner: while a child holds the other end of one, its end is never seen."""
-    try:
-        open_now = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
-    except OSError:  # no /proc: then ends are told by pids alone
-        return
-    for fd in open_now:
-        if fd in keep:
-            continue
-        try:
-            if str(Path(f"/proc/self/fd/{fd}").readlink()).startswith(
-                ("socket:", "anon_inode:[pidfd]", "anon_inode:[eventpoll]")
-            ):
-                os.close(fd)
-        except OSError:
-            continue  # the listing's own descriptor, gone by now

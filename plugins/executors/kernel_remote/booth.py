@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from kernel.errors import DataLost
 from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
+from kernel.starting import load
 from kernel.worker import Worker
 from kernel_remote.engine import Away
 from kernel_remote.shipment import Shipment
@@ -133,7 +134,7 @@ class _Booth:
             self._guest = Guest(shipment, shipment.definitions, alone=alone)
             program: Program = self._guest.program()
         else:
-            program = pickle.loads(shipment.program)
+            program = load(shipment.program)
         if is_elsewhere:
             self._move_out = move_in(program.log_level, self._records.append, program.warning_filters)
         program.store.open(os.getpid())
