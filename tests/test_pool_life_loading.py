@@ -285,8 +285,8 @@ USED_AT_IMPORT = {
     "def use(x):\n"
     "    return int(KMeans(3, n_init=1, random_state=0).fit(data).predict(data).shape[0]) + x\n"
     "expected = use(0)\n",
-    "pyarrow": "import pyarrow as pa, pyarrow.compute as pc\ntable = pa.table({'a': list(range(100000))})\n"
-    "def use(x):\n    return pc.sum(table.take(pa.array(range(0, 100000, 2)))['a']).as_py() + x\n"
+    "rustworkx": "import rustworkx as rx\ngraph = rx.generators.path_graph(500)\n"
+    "def use(x):\n    return int(rx.distance_matrix(graph, parallel_threshold=1).max()) + x\n"
     "expected = use(0)\n",
 }
 
