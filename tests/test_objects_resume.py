@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -225,3 +227,71 @@ def test_new_inputs_are_read_by_the_nodes_that_are_left(tmp_path, place):
     fail(tmp_path, place, pipe=pipe, given={"number": 1})
     with go(tmp_path, place, pipe, given={"number": 11}, resume=left(place).name) as result:
         assert result["report"] == 10.0
+
+
+# -- whom it trusts ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unfinished(tmp_path, place):
+    """Leave a run behind that failed, and return its folder."""
+    fail(tmp_path, place)
+    return left(place)
+
+
+def given_away(folder):
+    if os.geteuid() != 0:
+        pytest.skip("only root may give a folder away")
+    os.chown(folder, 12345, -1)
+
+
+def given_away_inside(folder):
+    given_away(folder / "index.json")
+
+
+def open_to_a_group(folder):
+    folder.chmod(0o770)
+
+
+def open_to_all(folder):
+    folder.chmod(0o707)
+
+
+@pytest.mark.parametrize("change", [given_away, given_away_inside, open_to_a_group, open_to_all])
+def test_a_folder_that_others_own_or_may_write_is_refused_before_anything_in_it_is_read(
+    change, unfinished, tmp_path, place
+):
+    change(unfinished)
+    index = unfinished / "index.json"
+    content = index.read_text()
+    index.write_text("not even JSON")
+    with pytest.raises(ConfigError, match=r"unpickles .* refused.* trust_others=yes") as caught:
+        go(tmp_path, place, resume=unfinished.name)
+    assert unfinished.name in str(caught.value)
+    index.write_text(content)
+    assert go(tmp_path, place, resume=unfinished.name, trust_others="yes")["report"]
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "", ".", "A" * 64 + "-00000000"])
+def test_names_in_an_index_never_leave_its_folder(name, unfinished, tmp_path, place):
+    index = unfinished / "index.json"
+    content = json.loads(index.read_text())
+    content["values"]["doubled"] = {"object": name, "size": 10}
+    index.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="is not the name of an object"):
+        go(tmp_path, place, resume=unfinished.name)
+
+
+def test_a_pickled_value_of_an_index_may_not_say_that_it_is_an_object(unfinished, tmp_path, place):
+    index = unfinished / "index.json"
+    content = json.loads(index.read_text())
+    pickled = base64.b64encode(pickle.dumps(("../secret", 10))).decode()
+    content["values"]["doubled"] = {"pickle": pickled}
+    index.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="says that it is an object"):
+        go(tmp_path, place, resume=unfinished.name)
+
+
+def test_what_is_neither_yes_nor_no_is_refused(tmp_path, place):
+    with pytest.raises(ConfigError, match="trust_others='perhaps' is neither yes nor no"):
+        go(tmp_path, place, trust_others="perhaps")

@@ -16,7 +16,7 @@ from kernel.values import pickling
 from kernel_objects.clerk import Clerk
 from kernel_objects.handles import is_object
 from kernel_objects.index import INDEX, Index, read_index, write_index
-from kernel_objects.options import parse_keep, parse_run, parse_size, parse_storage
+from kernel_objects.options import parse_flag, parse_keep, parse_run, parse_size, parse_storage
 from kernel_objects.place import find_place
 from kernel_objects.shelf import Shelf
 from kernel_objects.store import ObjectsStore
@@ -52,6 +52,7 @@ class ObjectsCatalog:
     where workers may be on other machines.
     `keep`: when the folder stays: after a "failure" (and when the run is interrupted or killed), "never" or "always".
     `resume`: the folder of a run to go on with.
+    `trust_others`: go on with a folder that other users own or may write to, too: what is in it is unpickled.
     `storage`: the options of fsspec's file system, such as credentials; or each by itself as `storage.NAME`.
     """
 
@@ -62,6 +63,7 @@ class ObjectsCatalog:
         above: int | str | None = None,
         keep: Keep = "failure",
         resume: str | None = None,
+        trust_others: bool | str = False,
         storage: Mapping[str, Any] | None = None,
         **dotted: Any,
     ) -> None:
@@ -70,6 +72,7 @@ class ObjectsCatalog:
         self._keep = parse_keep(keep)
         self.saves_all = self._keep != "never"
         self._resume = parse_run(resume)
+        self._trusts_others = parse_flag("trust_others", trust_others)
         self._run = self._resume or f"run-{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{secrets.token_hex(4)}"
         self._found: Index | None = None
         self._handles: dict[str, Handle] = {}
@@ -90,7 +93,7 @@ class ObjectsCatalog:
         """Read what the run left that this one goes on with; raises `ConfigError` when that cannot be."""
         if self._resume is None:
             return None
-        self._found = read_index(self._place, self._resume)
+        self._found = read_index(self._place, self._resume, trusts_others=self._trusts_others)
         return Found(self._found.nodes, self._found.values)
 
     def validate_catalog(

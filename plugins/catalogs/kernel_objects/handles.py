@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from kernel.specs.catalog import Handle
     from kernel_objects.packing import Part
 
-__all__ = ["Assigned", "Object", "address_of", "is_object", "new_name"]
+__all__ = ["Assigned", "Object", "address_of", "is_name", "is_object", "new_name"]
 
 #: An object's name and size in bytes: the handle of a value outside.
 Object = tuple[str, int]
 
 _ADDRESS = 64
+_NAME = re.compile(r"[0-9a-f]{64}-[0-9a-f]{8}")
 
 
 @frozen(eq=False)
@@ -43,6 +45,11 @@ def new_name(parts: Iterable[Part]) -> str:
     for part in parts:
         content.update(part)
     return f"{content.hexdigest()}-{secrets.token_hex(4)}"
+
+
+def is_name(given: object) -> bool:
+    """Say whether this can be the name of an object: one that stays in the folder of its run."""
+    return isinstance(given, str) and _NAME.fullmatch(given) is not None
 
 
 def address_of(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from kernel.errors import ConfigError
-from kernel_objects.handles import is_object
+from kernel_objects.handles import is_name, is_object
 from kernel_objects.owner import is_alive, this_process
 
 if TYPE_CHECKING:
@@ -52,11 +52,20 @@ def write_index(folder: Folder, index: Index) -> None:
     folder.write(INDEX, [json.dumps(content).encode()])
 
 
-def read_index(place: Place, run: str) -> Index:
-    """Read the index of a run to go on with. Raises `ConfigError` when there is none, or the run still goes on."""
+def read_index(place: Place, run: str, *, trusts_others: bool = False) -> Index:
+    """Read the index of a run to go on with.
+
+    Raises `ConfigError` when there is none, the run still goes on, or the folder is not this user's own alone.
+    """
     where = place.shown(run)
+    folder = place.folder(run)
+    if not trusts_others and (strangers := folder.strangers(INDEX)):
+        raise ConfigError(
+            f"catalog 'objects': {where} {strangers}, and going on with a run unpickles what is in its folder, which "
+            f"can run any code: it is refused. If you trust them, say so with the catalog option trust_others=yes"
+        )
     try:
-        content: dict[str, Any] = json.loads(bytes(place.folder(run).read(INDEX)))
+        content: dict[str, Any] = json.loads(bytes(folder.read(INDEX)))
         alive = is_alive(content["owner"]) if not content["ended"] else False
         known = content["format"] == _FORMAT and content["run"] == run
         values = {name: _handle(entry) for name, entry in content["values"].items()} if known else {}
@@ -84,5 +93,10 @@ def _entry(handle: Handle) -> dict[str, Any] | None:
 
 def _handle(entry: Mapping[str, Any]) -> Handle:
     if "object" in entry:
+        if not is_name(entry["object"]):
+            raise ValueError(f"{entry['object']!r} is not the name of an object")
         return str(entry["object"]), int(entry["size"])
-    return pickle.loads(b64decode(entry["pickle"]))
+    handle = pickle.loads(b64decode(entry["pickle"]))
+    if is_object(handle):
+        raise ValueError("a value inside of the index says that it is an object")
+    return handle

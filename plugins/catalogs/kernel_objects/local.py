@@ -6,6 +6,7 @@ import mmap
 import os
 import secrets
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,22 @@ class LocalFolder:
         """Make the folder, readable by nobody else."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.mkdir(mode=0o700, exist_ok=True)
+
+    def strangers(self, name: str) -> str:
+        """Say who else owns, or may write, this folder or the object `name` in it; empty for nobody.
+
+        Of the superuser nobody is safe anyway.
+        """
+        for path in (self._path, self._path / name):
+            try:
+                found = path.stat()
+            except OSError:  # nobody's; reading it will say what is wrong
+                return ""
+            if found.st_uid not in {os.geteuid(), 0}:
+                return f"belongs to another user (number {found.st_uid})"
+            if path is self._path and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                return f"may be written by others (mode {stat.S_IMODE(found.st_mode):o})"
+        return ""
 
     def write(self, name: str, parts: Sequence[Part]) -> None:
         """Write an object, whole or not at all."""

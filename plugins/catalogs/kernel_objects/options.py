@@ -9,11 +9,12 @@ from typing import Any, Literal, cast, get_args
 from kernel.amounts import bytes_of
 from kernel.errors import ConfigError
 
-__all__ = ["Keep", "parse_keep", "parse_run", "parse_size", "parse_storage"]
+__all__ = ["Keep", "parse_flag", "parse_keep", "parse_run", "parse_size", "parse_storage"]
 
 #: When a run's values stay although it is over.
 Keep = Literal["failure", "never", "always"]
 
+_FLAGS = {"yes": True, "true": True, "no": False, "false": False}
 _PREFIX = "storage."
 
 
@@ -46,6 +47,14 @@ def parse_run(given: object) -> str | None:
     )
 
 
+def parse_flag(name: str, given: object) -> bool:
+    """Return a flag, given as such or as a text of the command line. Raises `ConfigError` for anything else."""
+    flag = given if isinstance(given, bool) else _FLAGS.get(str(given).lower())
+    if flag is None:
+        raise ConfigError(f"catalog 'objects': {name}={given!r} is neither yes nor no")
+    return flag
+
+
 def parse_storage(given: object, dotted: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the file system: a mapping, and those given by themselves as `storage.NAME`.
 
@@ -60,7 +69,8 @@ def parse_storage(given: object, dotted: Mapping[str, Any]) -> dict[str, Any]:
     if unknown:
         raise ConfigError(
             f"catalog 'objects' has no option {', '.join(map(repr, unknown))}. "
-            f"Its options are url, above, keep, resume and storage (storage.NAME for one of the file system's)."
+            f"Its options are url, above, keep, resume, trust_others and storage "
+            f"(storage.NAME for one of the file system's)."
         )
     named = {name.removeprefix(_PREFIX): value for name, value in dotted.items()}
     return {**cast("Mapping[str, Any]", given or {}), **named}

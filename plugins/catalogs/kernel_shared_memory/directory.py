@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from kernel.errors import ConfigError
 from kernel.processes import Home
 from kernel_shared_memory.segment import Segment
 from kernel_shared_memory.spill import OWNER
@@ -22,9 +23,21 @@ _UNOWNED_FOR = 3600.0
 
 
 def default_folder() -> Path:
-    """Return the system's folder for shared memory if this user can write there, else the one for temporary files."""
+    """Return the system's folder for shared memory if this user can write there, else the one for temporary files.
+
+    Raises ConfigError where there is neither.
+    """
     shared = Path("/dev/shm")  # noqa: S108 - the directories in it are made by mkdtemp
-    return shared if os.access(shared, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    if os.access(shared, os.W_OK | os.X_OK):
+        return shared
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"values need a place that processes share, and this system gives none: memfd_create is refused, {shared} "
+            f"cannot be written, nor can any folder for temporary files. Set TMPDIR to a folder that can be written "
+            f"to, or use the executor 'threads'"
+        ) from error
 
 
 class DirectoryPlace:

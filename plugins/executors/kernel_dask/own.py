@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-import select
+import selectors
 import shutil
 import signal
 import subprocess
@@ -53,7 +53,9 @@ class OwnCluster:
 
     def _told(self, timeout: float) -> str:
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], timeout)
+        with selectors.DefaultSelector() as selector:  # `select.select` takes no descriptor above 1,023
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            ready = selector.select(timeout)
         line = self._process.stdout.readline().decode().strip() if ready else ""
         if not line:
             raise KernelError(

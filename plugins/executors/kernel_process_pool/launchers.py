@@ -45,7 +45,7 @@ class Launcher:
         self._boot: dict[str, Any] = {
             "method": method,
             "modules": list(modules),
-            "path": list(sys.path),
+            "path": [folder for folder in sys.path if isinstance(folder, str)],  # Python uses no others
             "runner": os.getpid(),
             "python": [sys.executable, *_flags(), "-P"],
             "stacks": stacks,

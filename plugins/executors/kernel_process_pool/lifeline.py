@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import sys
 import warnings
 
-__all__ = ["adopt_orphans", "die_with_parent", "fork", "open_process"]
+__all__ = ["adopt_orphans", "die_with_parent", "fork", "open_process", "wait_readable"]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -53,3 +54,10 @@ def open_process(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):  # not Linux, or an old or restricted one
         return None
+
+
+def wait_readable(fd: int, timeout_s: float) -> bool:
+    """Wait until a descriptor is readable, of whatever number: `select` takes none above 1,023."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout_s) * 1000))

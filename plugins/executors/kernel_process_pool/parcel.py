@@ -26,7 +26,8 @@ def parcel(shipment: Shipment, variables: Mapping[str, str]) -> bytes:
         folder = os.getcwd()  # noqa: PTH109 - it goes into a message as text
     except FileNotFoundError:  # it was deleted
         folder = ""
-    return pickle.dumps(_Parcel(shipment, list(sys.path), folder, dict(variables)), 5)
+    path = [each for each in sys.path if isinstance(each, str)]  # Python itself passes over all others
+    return pickle.dumps(_Parcel(shipment, path, folder, dict(variables)), 5)
 
 
 class _Parcel:

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from kernel.starting import STARTING
 from kernel_process_pool.deaths import reap
-from kernel_process_pool.lifeline import adopt_orphans, fork, open_process
+from kernel_process_pool.lifeline import adopt_orphans, fork, open_process, wait_readable
 from kernel_process_pool.orphans import end_adopted
 
 __all__ = ["main"]
@@ -110,7 +110,7 @@ class _Server:
             os.kill(pid, signal.SIGKILL)
         until = monotonic() + _PATIENCE_S
         while self._collect() and monotonic() < until:
-            select.select([self._woken], [], [], max(0.0, until - monotonic()))
+            wait_readable(self._woken, until - monotonic())
 
     def _take_requests(self) -> bool:
         """Start the workers that are asked for; False when the runner has closed the stream."""

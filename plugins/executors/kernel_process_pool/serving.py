@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from kernel.starting import STARTING
-from kernel_process_pool.lifeline import fork, open_process
+from kernel_process_pool.lifeline import fork, open_process, wait_readable
 from kernel_process_pool.methods import refuse_unsafe_fork
 from kernel_process_pool.streams import close_ours, open_stream
 
@@ -88,7 +87,7 @@ class _Forked:
         if self._collected:
             return 0
         if self._process is not None:
-            if timeout is not None and not select.select([self._process], [], [], timeout)[0]:
+            if timeout is not None and not wait_readable(self._process, timeout):
                 raise subprocess.TimeoutExpired("the process that makes workers", timeout)
             os.close(self._process)
             self._process = None

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
+
+from kernel_process_pool.anonymous import open_anonymous
 
 __all__ = ["ALL", "NOTHING", "Slot", "Slots"]
 
@@ -106,7 +107,7 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         size = -(-(count + 1) * _WIDTH * 8 // mmap.PAGESIZE) * mmap.PAGESIZE
-        self.fd = _anonymous_file(size)
+        self.fd = open_anonymous("slots", size)
         self._map = mmap.mmap(self.fd, size)
         self._words = memoryview(self._map).cast("q")
 
@@ -137,13 +138,3 @@ class Slots:
         self._words.release()
         self._map.close()
         os.close(self.fd)
-
-
-def _anonymous_file(size: int) -> int:
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("kernel-slots", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
-    os.ftruncate(fd, size)
-    return fd

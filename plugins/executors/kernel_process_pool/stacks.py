@@ -10,7 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import tempfile
+
+from kernel_process_pool.anonymous import open_anonymous
 
 __all__ = ["SIGNAL", "Stacks", "answer"]
 
@@ -29,11 +30,7 @@ class Stacks:
     """The file, as the runner has it. One worker is asked at a time."""
 
     def __init__(self) -> None:
-        if hasattr(os, "memfd_create"):
-            self.fd = os.memfd_create("kernel-stacks", os.MFD_CLOEXEC)
-        else:
-            with tempfile.TemporaryFile() as file:
-                self.fd = os.dup(file.fileno())
+        self.fd = open_anonymous("stacks")
         fcntl.fcntl(self.fd, fcntl.F_SETFL, fcntl.fcntl(self.fd, fcntl.F_GETFL) | os.O_APPEND)
 
     def clear(self) -> None:

@@ -109,13 +109,19 @@ class WorkerLink:
         for handle in handles:
             if handle is MADE or (taken := size(handle)) < _LARGE:
                 continue
-            self._read[handle] = taken
+            try:
+                self._read[handle] = taken
+            except TypeError:  # a catalog's handles need not be hashable: where its values were read is not remembered
+                return
             if len(self._read) > _MOST_READ:
                 del self._read[next(iter(self._read))]
 
     def has_read(self, handles: Iterable[Any]) -> int:
         """Say how many bytes of these values it has read lately."""
-        return sum(self._read.get(handle, 0) for handle in handles) if self._read else 0
+        try:
+            return sum(self._read.get(handle, 0) for handle in handles) if self._read else 0
+        except TypeError:  # see `reads`
+            return 0
 
     def start_clock(self) -> None:
         """Start the time limit of the turn that is with the worker, if it has one: the worker takes it now."""

@@ -50,7 +50,7 @@ def pack_parcel(program: Shipment | bytes, *, alone: bool = False) -> bytes:
     `alone`: the worker's process serves one runner at a time.
     """
     shipment = Shipment(program) if isinstance(program, bytes) else program
-    return pickle.dumps((shipment, list(sys.path), _process(), alone), 5)
+    return pickle.dumps((shipment, [each for each in sys.path if isinstance(each, str)], _process(), alone), 5)
 
 
 def run_job(key: str, parcel: bytes | None, turns: bytes, *held: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
