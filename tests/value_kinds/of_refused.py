@@ -103,7 +103,8 @@ KINDS = [
     Kind("`SimpleQueue`", queue.SimpleQueue, refused="cannot pickle '_queue.SimpleQueue' object"),
     Kind("`ContextVar`", lambda: contextvars.ContextVar("a"), refused="cannot pickle '_contextvars.ContextVar' object"),
     Kind("file of text", lambda: opened("r"), refused="cannot pickle 'TextIOWrapper' object"),
-    Kind("file of bytes", lambda: opened("rb"), refused="cannot pickle '_io.BufferedReader' object"),
+    # Pythons say the rest in different words.
+    Kind("file of bytes", lambda: opened("rb"), refused="BufferedReader"),
     Kind(
         "text over bytes in memory (`TextIOWrapper`)",
         lambda: io.TextIOWrapper(io.BytesIO()),
