@@ -56,7 +56,7 @@ def several_levels():
 
 
 def strings(dtype):
-    return lambda: pd.DataFrame({"a": pd.array(["one", "two"] * MANY, dtype=dtype)})
+    return lambda: pd.DataFrame({"a": [f"text {n}" for n in range(2 * MANY)]}, dtype=dtype)
 
 
 def set_cell(value):
