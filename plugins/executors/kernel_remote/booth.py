@@ -37,7 +37,8 @@ INLINE = 1 << 14
 #: What `run_job` returns for a program that it has not seen.
 MISSING = b""
 
-#: What a report unpickles to: who ran it, its process, outcomes or the failure to take up the program, records and warnings.
+#: What a report unpickles to: who ran it, its process, outcomes or the failure to take up the program, and what was
+#: logged or warned of.
 Report = tuple[str, int, Any, "list[Word]"]
 
 #: Turns that follow each other, and the handles by name of what came before them in their chain.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import Context, ContextVar, copy_context
 from importlib import import_module
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from attrs import frozen
 
@@ -138,8 +138,8 @@ def entered(state: ContextState | None) -> Context:
 
 def _at(place: Place) -> ContextVar[Any] | None:
     """Return a variable where its module is loaded: what nobody has loaded, nobody has set."""
-    found: object = getattr(sys.modules.get(place[0]), place[1], None)
-    return cast("ContextVar[Any]", found) if isinstance(found, ContextVar) else None
+    found: Any = getattr(sys.modules.get(place[0]), place[1], None)
+    return found if isinstance(found, ContextVar) else None
 
 
 def _enter(state: ContextState | None) -> None:
