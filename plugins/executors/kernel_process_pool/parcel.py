@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kernel_process_pool.orphans import MARK
 from kernel_process_pool.threads import cap
-from kernel_remote.caller import Caller, arrive, caller_now
+from kernel_remote.caller import Caller, arrive, packed_caller, unpacked_caller
 
 if TYPE_CHECKING:
     from kernel_remote.shipment import Shipment
@@ -25,7 +25,7 @@ def parcel(shipment: Shipment, variables: Mapping[str, str]) -> bytes:
     in its folder and its environment, and caps the threads of its libraries by `variables`, but for those set here.
     """
     capped = {name: value for name, value in variables.items() if name not in os.environ}
-    return pickle.dumps(_Parcel(shipment, caller_now(), capped), 5)
+    return pickle.dumps(_Parcel(shipment, packed_caller(), capped), 5)
 
 
 class _Parcel:
@@ -36,7 +36,8 @@ class _Parcel:
         return _unpack, self._contents
 
 
-def _unpack(shipment: Shipment, caller: Caller, variables: dict[str, str]) -> tuple[Caller, Any]:
+def _unpack(shipment: Shipment, packed: bytes, variables: dict[str, str]) -> tuple[Caller, Any]:
+    caller = unpacked_caller(packed)
     arrive(caller, (MARK, *variables))
     cap(variables)
     if shipment.definitions is None and "kernel_remote.stand_in" not in sys.modules:

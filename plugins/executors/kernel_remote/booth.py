@@ -18,7 +18,7 @@ from kernel.errors import DataLost
 from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
 from kernel.worker import Worker
-from kernel_remote.caller import Caller, arrive, caller_now, settle
+from kernel_remote.caller import Caller, arrive, packed_caller, settle, unpacked_caller
 from kernel_remote.context import entered
 from kernel_remote.engine import Away
 from kernel_remote.shipment import Shipment
@@ -54,7 +54,7 @@ def pack_parcel(program: Shipment | bytes, *, alone: bool = False, own: bool = F
     `alone`: the worker's process serves one runner at a time. `own`: it is the runner's child, as good as part of it.
     """
     shipment = Shipment(program) if isinstance(program, bytes) else program
-    return pickle.dumps((shipment, caller_now(process=own), list(sys.path), _process(), alone), 5)
+    return pickle.dumps((shipment, packed_caller(process=own), list(sys.path), _process(), alone), 5)
 
 
 def run_job(key: str, parcel: bytes | None, turns: bytes, *held: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
@@ -130,7 +130,8 @@ class _Booth:
                 self._guest.leave()
 
     def _open(self, parcel: bytes) -> Worker:
-        shipment, caller, path, runner, alone = pickle.loads(parcel)
+        shipment, packed, path, runner, alone = pickle.loads(parcel)
+        caller = unpacked_caller(packed)
         is_elsewhere = runner != _process()
         is_own = caller.process is not None and runner[0] == _process()[0]
         known = logger_names() if is_own else None

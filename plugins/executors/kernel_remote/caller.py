@@ -20,7 +20,17 @@ from attrs import frozen
 
 from kernel_remote.context import ContextState, context_state
 
-__all__ = ["USUAL_NAMES", "Caller", "LoggingState", "ProcessState", "arrive", "caller_now", "level_names", "settle"]
+__all__ = [
+    "USUAL_NAMES",
+    "Caller",
+    "LoggingState",
+    "ProcessState",
+    "arrive",
+    "level_names",
+    "packed_caller",
+    "settle",
+    "unpacked_caller",
+]
 
 
 @frozen
@@ -59,8 +69,28 @@ class Caller:
     context: ContextState | None
 
 
-def caller_now(*, process: bool = True) -> Caller:
-    """Look at this process and at the context of the caller."""
+def packed_caller(*, process: bool = True) -> bytes:
+    """Pickle what `unpacked_caller` makes a `Caller` of: as this process, and the context of the caller, are now."""
+    now = _caller_now(process=process)
+    last, data = _last[0]
+    if now != last:
+        data = pickle.dumps(now, 5)
+        _last[0] = now, data
+    return data
+
+
+#: What was seen last, with its pickle: most runs of a warm pool see the same.
+_last: list[tuple[Caller | None, bytes]] = [(None, b"")]
+
+
+@lru_cache(maxsize=2)
+def unpacked_caller(data: bytes) -> Caller:
+    """Make it of what came from the runner's process."""
+    caller: Caller = pickle.loads(data)
+    return caller
+
+
+def _caller_now(*, process: bool) -> Caller:
     filters = [packed for each in warnings.filters if (packed := _packed_filter(each)) is not None]
     return Caller(_process_now() if process else None, _logging_now(), filters, context_state())
 
@@ -99,7 +129,8 @@ def _logging_now() -> LoggingState | None:
         if isinstance(logger, logging.Logger) and (logger.level or logger.disabled)
     ]
     names = level_names(logging)
-    return LoggingState(root.level, root.manager.disable, loggers, None if names == USUAL_NAMES else names)
+    unusual = None if names == USUAL_NAMES else (dict(names[0]), dict(names[1]))
+    return LoggingState(root.level, root.manager.disable, loggers, unusual)
 
 
 def level_names(logging: ModuleType) -> tuple[dict[int, str], dict[str, int]]:
