@@ -42,11 +42,16 @@ class ToRunner(logging.Handler):
         return True
 
     def _packed(self, record: logging.LogRecord) -> Word:
+        message, args = record.msg, record.args
         try:
-            message = record.getMessage()
+            # Nothing is called for most records: what the handler of a signal raises in a call is no wrong format.
+            if type(message) is not str or type(record) is not logging.LogRecord:
+                message = record.getMessage()
+            elif args:
+                message %= args
         except Exception:  # a wrong format: the record goes as it is
             self.handleError(record)
-            message = _text((record.msg, record.args))
+            message = _text((record.msg, args))
         if record.exc_info and not record.exc_text:
             try:
                 record.exc_text = logging.Formatter().formatException(record.exc_info)
