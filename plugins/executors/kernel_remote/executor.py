@@ -211,8 +211,7 @@ class RemoteExecutor:
                 raise _stop(who, found)
             return
         if sent is None:  # its results were lost with a worker, and the engine made them again
-            self._repeated(found, number)
-            return
+            return self._repeated(found, number)
         handles = [tuple([brought(each, answer.held, self._session) for each in row]) for row in found.handles]
         tries = found.attempts
         if answer.starts:
