@@ -20,7 +20,7 @@ from kernel.schedule import Phase, Schedule
 from kernel.several import part_of
 from kernel.signals import Signals
 from kernel.specs.catalog import ResumableCatalog
-from kernel.specs.events import Event, Log, Outcome, Outcomes, Published, Repeated, State, WorkerDown
+from kernel.specs.events import Event, Log, Outcome, Outcomes, Published, Repeated, State, Warned, WorkerDown
 
 if TYPE_CHECKING:
     from kernel.datasets import Datasets
@@ -151,6 +151,8 @@ class Loop:
         elif isinstance(event, Log):
             record = logging.makeLogRecord(dict(event.record))
             logging.getLogger(record.name).handle(record)
+        elif isinstance(event, Warned):
+            event.show()
 
     def _outcomes(self, batch: Outcomes) -> None:
         if batch.states or batch.tokens or not self.schedule.are_sent(batch.index):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
-import warnings
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -89,8 +87,6 @@ def make_program(
         datasets,
         store,
         hooks.worker_refs(),
-        _log_level(),
-        tuple(warnings.filters),
         columns.modules,
         plan.nodes,
         hooks,
@@ -147,12 +143,6 @@ def _innermost(function: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(function, partial):
         function = function.func
     return function
-
-
-def _log_level() -> int | None:
-    """Return the level of the root logger; None where nobody in this process uses logging at all."""
-    logging = sys.modules.get("logging")
-    return None if logging is None else int(logging.getLogger().level)
 
 
 def node_of(program: Program, index: int) -> Node:

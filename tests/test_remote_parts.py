@@ -130,10 +130,10 @@ def test_a_worker_that_is_somebody_elses_has_its_logging_and_warnings_back(parce
         data, _ = booth.run_job(key, parcel, turns(0))
         assert isinstance(pickle.loads(data)[2], Outcomes)
     assert root.handlers != before[0]
-    records = booth._booths["one/1"]._records
+    records = booth._booths["one/1"]._words
     booth.forget("one/1")
     logging.getLogger("somebody").warning("for the other run")
-    assert len(booth._booths["other/1"]._records) == 1
+    assert len(booth._booths["other/1"]._words) == 1
     booth.forget("other/1")
     assert (list(root.handlers), root.level, list(warnings.filters)) == before
     assert not records

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "Report",
     "Row",
     "State",
+    "Warned",
     "WorkerDown",
     "WorkerUp",
 ]
@@ -286,5 +287,13 @@ class Log:
     record: Mapping[str, Any]
 
 
-Event = Outcomes | WorkerUp | WorkerDown | Published | Repeated | Log
+@frozen
+class Warned:
+    """A warning of a worker: `show` does with it what this process does with its own."""
+
+    worker: int
+    show: Callable[[], None]
+
+
+Event = Outcomes | WorkerUp | WorkerDown | Published | Repeated | Log | Warned
 Events = Iterable[Event]

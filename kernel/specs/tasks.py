@@ -64,8 +64,6 @@ class Program:
     datasets: Mapping[str, Callable[[], Any]]
     store: Store
     listeners: Sequence[ListenerRef] = ()
-    log_level: int | None = None
-    warning_filters: Sequence[Any] = ()
     modules: Sequence[str] = ()
     #: The runner's own nodes and listeners, for workers in its process; they do not travel.
     nodes: Sequence[Node] | None = None

@@ -25,6 +25,7 @@ class DaskEngine:
     """A client of one cluster, connected when a run starts and kept for the next."""
 
     alone = False
+    own = False
     blames = True
     batch_s = 10e-3
 

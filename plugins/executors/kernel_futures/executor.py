@@ -10,9 +10,11 @@ from kernel.specs.executor import Capabilities, Reach
 from kernel_futures.factory import find_factory
 from kernel_futures.pool import PoolEngine
 from kernel_remote.executor import RemoteExecutor
+from kernel_remote.loaded import Loaded
 
 if TYPE_CHECKING:
     from kernel.specs.events import Event
+    from kernel.specs.tasks import Program
 
 __all__ = ["FuturesExecutor"]
 
@@ -32,6 +34,15 @@ class FuturesExecutor(RemoteExecutor):
     ) -> None:
         self._pools = PoolEngine(find_factory(factory, options))
         super().__init__(self._pools)
+        self._loaded: Loaded | None = None
+
+    def start(self, program: Program, workers: int) -> int:
+        """Make ready for a run; processes that have loaded code which was loaded again here are replaced."""
+        if self._loaded is None:
+            self._loaded = Loaded()
+        elif self._loaded.has_changed():
+            self._pools.close(cancel=False)
+        return super().start(program, workers)
 
     def wait(self, timeout: float | None = None) -> Sequence[Event]:
         """Return all events that are in, waiting for the first; when none came, see whether the pool still can."""

@@ -31,6 +31,7 @@ class PoolEngine:
     """A pool, made when a run starts and kept for the next. A worker has one job: a second could not be recalled."""
 
     alone = True
+    own = True
     #: When a worker dies, the whole pool is broken, and every job that was under way with it.
     blames = False
     depth = 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kernel.errors import KernelError
 from kernel.failure import rebuild
-from kernel.specs.events import Event, Failure, Log, Outcomes, Published, State, WorkerDown, WorkerUp
+from kernel.specs.events import Event, Failure, Outcomes, Published, State, WorkerDown, WorkerUp
 from kernel_process_pool.deaths import Death, FalseStarts, in_words
 from kernel_process_pool.launchers import Launcher
 from kernel_process_pool.overdue import Overdue
@@ -24,6 +24,7 @@ from kernel_process_pool.turnover import FAREWELL_S, Turnover
 from kernel_process_pool.verdicts import cancelled, of_running, without_result
 from kernel_process_pool.wire import Kind, unpack_outcomes
 from kernel_process_pool.workers import WorkerLink
+from kernel_remote.records import heard
 
 if TYPE_CHECKING:
     from kernel_process_pool.dispatch import Dispatch
@@ -195,7 +196,7 @@ class Crew:
         if kind in (Kind.READY, Kind.BROKEN):
             return self._taken_up(link, kind, body)
         if kind == Kind.LOG:
-            return [Log(*pickle.loads(body))]
+            return [heard(*pickle.loads(body))]
         node, handles, problem = pickle.loads(body)
         if problem is None:
             return [Published(link.number, node, handles)]

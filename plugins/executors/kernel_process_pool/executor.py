@@ -23,6 +23,7 @@ from kernel_process_pool.threads import variables_for as thread_variables
 from kernel_process_pool.verdicts import cancelled
 from kernel_remote.definitions import ship
 from kernel_remote.hidden import hidden_modules
+from kernel_remote.loaded import Loaded
 from kernel_remote.travel import check_functions, distinct_functions
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class ProcessPoolExecutor:
         self._dispatch = Dispatch()
         self._crew: Crew | None = None
         self._selector: selectors.BaseSelector
+        #: What the workers may have loaded: code that was loaded again here is new to them.
+        self._loaded: Loaded
         self._woken = self._wake = -1
         self._events: list[Event] = []
         self._stragglers = Stragglers()
@@ -90,10 +93,11 @@ class ProcessPoolExecutor:
         if workers not in self._variables:  # asking what a control group allows takes as long as a short run
             self._variables[workers] = thread_variables(self._options.threads_per_worker, workers)
         variables = self._variables[workers]
-        if self._crew is not None and self._crew.size < workers:
+        if self._crew is not None and (self._crew.size < workers or self._loaded.has_changed()):
             self.shutdown()
         if self._crew is None:
             self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            self._loaded = Loaded()
             self._selector = selectors.DefaultSelector()
             self._selector.register(self._woken, selectors.EVENT_READ, self)
             self._crew = Crew(

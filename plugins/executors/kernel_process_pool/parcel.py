@@ -8,7 +8,9 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from kernel_process_pool.orphans import MARK
 from kernel_process_pool.threads import cap
+from kernel_remote.caller import Caller, arrive, packed_caller, unpacked_caller
 
 if TYPE_CHECKING:
     from kernel_remote.shipment import Shipment
@@ -17,17 +19,13 @@ __all__ = ["parcel"]
 
 
 def parcel(shipment: Shipment, variables: Mapping[str, str]) -> bytes:
-    """Wrap a pickled program and its main module.
+    """Wrap a pickled program and its main module with what is to be seen of this process and of the caller's context.
 
-    The worker that unpickles it first searches modules where this process does, now. It also goes to the folder where
-    this process is, and caps the threads of its libraries by `variables`.
+    It unpickles to that, as `Caller`, and the program. The worker first searches modules where this process does, now,
+    in its folder and its environment, and caps the threads of its libraries by `variables`, but for those set here.
     """
-    try:
-        folder = os.getcwd()  # noqa: PTH109 - it goes into a message as text
-    except FileNotFoundError:  # it was deleted
-        folder = ""
-    path = [each for each in sys.path if isinstance(each, str)]  # Python itself passes over all others
-    return pickle.dumps(_Parcel(shipment, path, folder, dict(variables)), 5)
+    capped = {name: value for name, value in variables.items() if name not in os.environ}
+    return pickle.dumps(_Parcel(shipment, packed_caller(), capped), 5)
 
 
 class _Parcel:
@@ -38,15 +36,12 @@ class _Parcel:
         return _unpack, self._contents
 
 
-def _unpack(shipment: Shipment, path: list[str], folder: str, variables: dict[str, str]) -> Any:
-    sys.path[:] = path
-    try:
-        os.chdir(folder)
-    except OSError:
-        pass  # there is no such folder any more; the worker stays where it is
+def _unpack(shipment: Shipment, packed: bytes, variables: dict[str, str]) -> tuple[Caller, Any]:
+    caller = unpacked_caller(packed)
+    arrive(caller, (MARK, *variables))
     cap(variables)
     if shipment.definitions is None and "kernel_remote.stand_in" not in sys.modules:
-        return pickle.loads(shipment.program)  # there is no main module to speak of, and there was none before
+        return caller, pickle.loads(shipment.program)  # there is no main module to speak of, and there was none before
     from kernel_remote.stand_in import take_up  # noqa: PLC0415 - most projects are modules
 
-    return take_up(shipment)
+    return caller, take_up(shipment)

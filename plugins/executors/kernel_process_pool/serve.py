@@ -5,8 +5,8 @@ from __future__ import annotations
 import pickle
 import signal
 import socket
-import threading
 from collections import deque
+from contextvars import Context, copy_context
 from time import time as clock
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -17,16 +17,20 @@ from kernel.specs.events import Outcomes, Row
 from kernel.starting import load
 from kernel.worker import Worker
 from kernel_process_pool.barrier import join_barrier
+from kernel_process_pool.outbox import Outbox
 from kernel_process_pool.pace import Pace
 from kernel_process_pool.slots import ALL
 from kernel_process_pool.wire import Inbox, Kind, frame, pack_outcomes, unpack_turns
+from kernel_remote.caller import Caller, settle
+from kernel_remote.context import entered
 from kernel_remote.costs import TINY_S, Costs
-from kernel_remote.surroundings import send_records, set_warning_filters
+from kernel_remote.surroundings import logger_names, take_over
 from kernel_remote.turns import FOLLOWS, INNER, Sent, sendable
 
 if TYPE_CHECKING:
     from kernel.specs.tasks import Program
     from kernel_process_pool.slots import Slot
+    from kernel_remote.records import Word
 
 __all__ = ["Server"]
 
@@ -41,7 +45,7 @@ class Server:
         self._number = number
         self._connection = connection
         self._slot = slot
-        self._sending = threading.Lock()  # log records come from any thread of a node
+        self._outbox = Outbox(connection)
         self._pace = Pace(slot)
         self._inbox = Inbox()
         self._queue: deque[Sent] = deque()
@@ -55,20 +59,22 @@ class Server:
         self._over = False
         self._running = False
         self._worker: Worker | None = None
+        #: What nodes see of the context of the caller; each run has its own.
+        self._context: Context = copy_context()
         self._costs = Costs(())
         self._hear_interrupts()
         join_barrier()
 
     def serve(self) -> None:
         """Take and run turns until the runner says that it is over, or is gone."""
-        while not self._over:
+        while not (self._over or self._outbox.is_closed):
             piece = self._receive()
             if not piece:
                 break
             for kind, body in self._inbox.feed(piece):
                 self._take(kind, body)
             if self._worker is not None:  # else it could not take up the run, and what came was dropped
-                self._run_queue(self._worker)
+                self._context.run(self._run_queue, self._worker)
         self._end_program()
 
     def _hear_interrupts(self) -> None:
@@ -84,6 +90,7 @@ class Server:
     # -- in -------------------------------------------------------------------------------------------------------
 
     def _receive(self) -> bytes:
+        self._outbox.finish()  # a handler may have raised between two steps, when the last message was on its way
         try:
             return self._connection.recv(1 << 18)
         except ConnectionError:  # the runner ended without closing in good order
@@ -107,22 +114,25 @@ class Server:
             self._over = True
 
     def _begin_program(self, body: bytes) -> None:
-        program: Program = load(body)
-        send_records(program.log_level, self._send_record)
-        set_warning_filters(program.warning_filters)
+        known = logger_names()
+        found: tuple[Caller, Program] = load(body)
+        caller, program = found
+        take_over(caller, self._send_word, known)
+        settle(caller)
+        self._context = entered(caller.context)
         program.store.open(self._number)
         self._hear_interrupts()
         self._costs = Costs(program.functions)
         self._worker = Worker(program, self._number)
         self._worker.on_failure = self._slot.set_hold
-        self._worker.start()
+        self._context.run(self._worker.start)
         self._send(Kind.READY, pickle.dumps(self._programs))
 
     def _end_program(self) -> None:
         worker, self._worker = self._worker, None
         self._made = {}
         if worker is not None:
-            worker.stop()
+            self._context.run(worker.stop)
             worker.program.store.close()
 
     # -- run ------------------------------------------------------------------------------------------------------
@@ -236,15 +246,11 @@ class Server:
             self._rows.clear()
             self._send(Kind.OUTCOMES, pack_outcomes(batch))
 
-    def _send_record(self, record: dict[str, Any]) -> None:
-        self._send(Kind.LOG, pickle.dumps((self._number, record), 5))
+    def _send_word(self, word: Word) -> None:
+        self._send(Kind.LOG, pickle.dumps((self._number, word), 5))
 
     def _send(self, kind: Kind, body: bytes) -> None:
-        with self._sending:
-            try:
-                self._connection.sendall(frame(kind, body))
-            except ConnectionError:
-                self._over = True  # the runner is gone, and with it everybody who wants to know
+        self._outbox.send(frame(kind, body))
 
 
 def _failed(index: int, attempt: int, error: BaseException) -> Row:

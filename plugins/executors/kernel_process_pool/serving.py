@@ -122,6 +122,7 @@ def _become_server(boot: dict[str, Any], environ: Mapping[str, str], control: so
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
+        _forget_managers()
         close_ours(keep=control.fileno())
         sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - what the user types is for the runner
         os.dup2(sys.stdin.fileno(), 0)
@@ -129,3 +130,11 @@ def _become_server(boot: dict[str, Any], environ: Mapping[str, str], control: so
         server.main(control, boot)
     finally:
         os._exit(1)  # whatever went wrong: this is not the runner, and must not go on as if it were
+
+
+def _forget_managers() -> None:
+    """Have proxies of `multiprocessing` make connections of their own, as they do where it has forked by itself."""
+    proxy: Any = getattr(sys.modules.get("multiprocessing.managers"), "BaseProxy", None)
+    known: dict[Any, tuple[Any, Any]] = getattr(proxy, "_address_to_local", {})
+    for local, _ in known.values():
+        vars(local).clear()

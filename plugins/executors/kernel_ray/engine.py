@@ -48,6 +48,7 @@ class RayEngine:
     """Tasks of the cluster to which this process is connected. A slot has one job: a second could not be recalled."""
 
     alone = True
+    own = False
     blames = True
     depth = 1
     batch_s = 5e-3

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,17 @@ from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
 from kernel.starting import load
 from kernel.worker import Worker
+from kernel_remote.caller import Caller, arrive, packed_caller, settle, unpacked_caller
+from kernel_remote.context import entered
 from kernel_remote.engine import Away
 from kernel_remote.shipment import Shipment
-from kernel_remote.surroundings import move_in
+from kernel_remote.surroundings import logger_names, move_in
 from kernel_remote.turns import INNER, Sent, sendable
 
 if TYPE_CHECKING:
     from kernel.specs.tasks import Program
     from kernel_remote.guests import Guest
+    from kernel_remote.records import Word
 
 __all__ = ["INLINE", "MISSING", "Packed", "Report", "forget", "nth", "pack_parcel", "run_job"]
 
@@ -34,8 +38,9 @@ INLINE = 1 << 14
 #: What `run_job` returns for a program that it has not seen.
 MISSING = b""
 
-#: What a report unpickles to: who ran it, its process, outcomes or the failure to take up the program, log records.
-Report = tuple[str, int, Any, list[dict[str, Any]]]
+#: What a report unpickles to: who ran it, its process, outcomes or the failure to take up the program, and what was
+#: logged or warned of.
+Report = tuple[str, int, Any, "list[Word]"]
 
 #: Turns that follow each other, and the handles by name of what came before them in their chain.
 Packed = tuple[Sequence[Sent], Mapping[str, Any]]
@@ -44,13 +49,14 @@ _booths: dict[str, _Booth] = {}
 _lock = threading.Lock()
 
 
-def pack_parcel(program: Shipment | bytes, *, alone: bool = False) -> bytes:
+def pack_parcel(program: Shipment | bytes, *, alone: bool = False, own: bool = False) -> bytes:
     """Wrap a pickled program with what a worker has to know of the runner's process before it unpickles it.
 
-    `alone`: the worker's process serves one runner at a time.
+    `alone`: the worker's process serves one runner at a time. `own`: it is the runner's child, as good as part of it.
     """
     shipment = Shipment(program) if isinstance(program, bytes) else program
-    return pickle.dumps((shipment, [each for each in sys.path if isinstance(each, str)], _process(), alone), 5)
+    path = [each for each in sys.path if isinstance(each, str)]  # Python itself passes over all others
+    return pickle.dumps((shipment, packed_caller(process=own), path, _process(), alone), 5)
 
 
 def run_job(key: str, parcel: bytes | None, turns: bytes, *held: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
@@ -111,7 +117,9 @@ class _Booth:
 
     def __init__(self, parcel: bytes) -> None:
         self.jobs = 0
-        self._records: deque[dict[str, Any]] = deque()
+        self._words: deque[Word] = deque()
+        #: The caller, in a process that is not its own.
+        self._caller: Caller | None = None
         self._move_out: Callable[[], None] | None = None
         self._worker: Worker | None = None
         self._failure: Any = None
@@ -124,9 +132,14 @@ class _Booth:
                 self._guest.leave()
 
     def _open(self, parcel: bytes) -> Worker:
-        shipment, path, runner, alone = pickle.loads(parcel)
+        shipment, packed, path, runner, alone = pickle.loads(parcel)
+        caller = unpacked_caller(packed)
         is_elsewhere = runner != _process()
-        if is_elsewhere:
+        is_own = caller.process is not None and runner[0] == _process()[0]
+        known = logger_names() if is_own else None
+        if is_elsewhere and is_own:
+            arrive(caller, None)
+        elif is_elsewhere:
             sys.path.extend(folder for folder in path if folder not in sys.path)
         if is_elsewhere and shipment.definitions is not None:
             from kernel_remote.guests import Guest  # noqa: PLC0415 - most projects are modules
@@ -136,7 +149,9 @@ class _Booth:
         else:
             program = load(shipment.program)
         if is_elsewhere:
-            self._move_out = move_in(program.log_level, self._records.append, program.warning_filters)
+            self._caller, self._move_out = caller, move_in(caller, self._words.append, known)
+            if is_own:
+                settle(caller)
         program.store.open(os.getpid())
         worker = Worker(program, os.getpid())
         with self._inside():
@@ -169,9 +184,11 @@ class _Booth:
         found: Any = self._failure
         if found is None:
             with self._inside():
-                found = Outcomes.of_rows(0, [_lightened(row, large) for row in self._rows(stretches, held)])
-        records = [self._records.popleft() for _ in range(len(self._records))]  # more may come from other threads
-        return pickle.dumps((who, pid, found, records), 5), large
+                context = copy_context() if self._caller is None else entered(self._caller.context)
+                rows = context.run(self._rows, stretches, held)
+                found = Outcomes.of_rows(0, [_lightened(row, large) for row in rows])
+        words = [self._words.popleft() for _ in range(len(self._words))]  # more may come from other threads
+        return pickle.dumps((who, pid, found, words), 5), large
 
     def _rows(self, stretches: Sequence[Packed], held: Sequence[Sequence[Any]]) -> list[Row]:
         worker = self._worker

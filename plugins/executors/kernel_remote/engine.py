@@ -146,6 +146,8 @@ class Engine(Protocol):
 
     #: Whether its workers serve one runner at a time.
     alone: bool
+    #: Whether they are children of this process: then they have its folder, environment and limits.
+    own: bool
     #: Whether a `Loss` names the one job that is to blame, whatever else was under way.
     blames: bool
     #: How much work of tiny nodes makes a job (seconds, estimated): several times what a job itself costs.

@@ -13,11 +13,12 @@ from attrs import evolve
 from kernel.errors import DataLost, KernelError
 from kernel.failure import capture, rebuild
 from kernel.nodes.calling import names_of
-from kernel.specs.events import Event, Failure, Log, Outcomes, Repeated, State, WorkerDown, WorkerUp
+from kernel.specs.events import Event, Failure, Outcomes, Repeated, State, WorkerDown, WorkerUp
 from kernel_remote.booth import nth
 from kernel_remote.engine import Answer, DataGone, Job, Loss, Ref, TimedOut, Unstarted
 from kernel_remote.hidden import hidden_modules
 from kernel_remote.jobs import Sending, boot, brought, pack
+from kernel_remote.records import heard
 from kernel_remote.travel import check_functions
 from kernel_remote.turns import too_long
 from kernel_remote.waiting import Waiting
@@ -76,7 +77,7 @@ class RemoteExecutor:
         key = f"{self._session}/{self._runs}"
         self._inbox, self._sent, self._events, self._workers, self._starts = SimpleQueue(), {}, [], {}, {}
         self._program, self._waiting = program, Waiting(program, self._engine.batch_s)
-        return self._engine.open(boot(key, program, hidden, alone=self._engine.alone), self._inbox, workers)
+        return self._engine.open(boot(key, program, hidden, self._engine), self._inbox, workers)
 
     def submit(self, tasks: Tasks) -> None:
         """Queue turns and send what can be sent now."""
@@ -201,17 +202,16 @@ class RemoteExecutor:
             self._failed(news.number, capture(news.error, "engine"))
 
     def _answered(self, answer: Answer) -> None:
-        who, pid, found, records = pickle.loads(answer.data)
+        who, pid, found, words = pickle.loads(answer.data)
         number = self._number(who, pid) if answer.slot is None else self._in_slot(answer.slot, who, pid)
-        self._events += [Log(number, record) for record in records]
+        self._events += [heard(number, word) for word in words]
         sent = self._sent.pop(answer.number, None)
         if isinstance(found, Failure):
             if sent is not None:
                 raise _stop(who, found)
-            return
+            return None
         if sent is None:  # its results were lost with a worker, and the engine made them again
-            self._repeated(found, number)
-            return
+            return self._repeated(found, number)
         handles = [tuple([brought(each, answer.held, self._session) for each in row]) for row in found.handles]
         tries = found.attempts
         if answer.starts:

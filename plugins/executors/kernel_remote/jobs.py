@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from kernel.specs.tasks import Program
+    from kernel_remote.engine import Engine
     from kernel_remote.turns import Sent
     from kernel_remote.waiting import Stretch
 
@@ -38,9 +39,10 @@ class Sending:
         return [turn[0] for turn in (*self.turns, *rest)]
 
 
-def boot(key: str, program: Program, hidden: Sequence[ModuleType], *, alone: bool) -> Boot:
-    """Pickle a program with what `hidden` modules and the main one define; `alone` as for `pack_parcel`."""
-    return Boot(key, pack_parcel(ship(program.for_travel(), hidden, far=True), alone=alone))
+def boot(key: str, program: Program, hidden: Sequence[ModuleType], engine: Engine) -> Boot:
+    """Pickle a program with what `hidden` modules and the main one define, for workers of an engine."""
+    shipment = ship(program.for_travel(), hidden, far=True)
+    return Boot(key, pack_parcel(shipment, alone=engine.alone, own=engine.own))
 
 
 def pack(stretches: Sequence[Stretch]) -> tuple[bytes, Sequence[Any]]:

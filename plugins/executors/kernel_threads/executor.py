@@ -6,8 +6,10 @@ stopped from outside: a node that does not end is left behind when the run gives
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +53,11 @@ class ThreadsExecutor:
         self._worker = worker = Worker(program)
         worker.on_failure = self._gate.clear
         worker.start()
+        context = copy_context()
         self._threads = [
             threading.Thread(
                 target=_work,
-                args=(worker, number, self._jobs, self._results, self._gate),
+                args=(worker, number, self._jobs, self._results, self._gate, context.copy()),
                 name=f"kernel-worker-{number}",
                 daemon=True,  # a node that never ends must not keep the process from ending
             )
@@ -132,12 +135,21 @@ def _work(
     jobs: SimpleQueue[_Job | None],
     results: SimpleQueue[tuple[int, Row] | None],
     gate: threading.Event,
+    context: Context,
 ) -> None:
-    """Run turns until there is a None in the queue."""
+    """Run turns until there is a None in the queue, each in a copy of the caller's context."""
+    context.run(_reckon_apart)
     while (job := jobs.get()) is not None:
         index, handles, last, attempt = job
-        row = worker.run(index, handles, last, attempt)
+        row = context.copy().run(worker.run, index, handles, last, attempt)
         if row[7] is not None:
             gate.clear()
         results.put((number, row))
         gate.wait()
+
+
+def _reckon_apart() -> None:
+    """Give this thread a decimal context of its own, like the caller's: copies of a context share the object."""
+    decimal = sys.modules.get("decimal")
+    if decimal is not None:
+        decimal.setcontext(decimal.getcontext().copy())
