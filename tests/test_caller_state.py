@@ -170,9 +170,12 @@ def sets_request(x):
 
 
 def test_what_a_node_sets_in_its_context_is_gone_with_the_next_run(warm, place):
-    warm(sets_request)
-    assert warm(request) == ("nobody" if place != "sequential" else "the node's own")
-    REQUEST.set("nobody")
+    token = REQUEST.set("nobody")
+    try:
+        warm(sets_request)
+        assert warm(request) == ("nobody" if place != "sequential" else "the node's own")
+    finally:
+        REQUEST.reset(token)  # not set at all: else workers of other tests would load this module for it
 
 
 def digits(x):

@@ -209,7 +209,7 @@ class RemoteExecutor:
         if isinstance(found, Failure):
             if sent is not None:
                 raise _stop(who, found)
-            return None
+            return
         if sent is None:  # its results were lost with a worker, and the engine made them again
             return self._repeated(found, number)
         handles = [tuple([brought(each, answer.held, self._session) for each in row]) for row in found.handles]
