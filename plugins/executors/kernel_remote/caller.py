@@ -135,7 +135,7 @@ def _logging_now() -> LoggingState | None:
 
 def level_names(logging: ModuleType) -> tuple[dict[int, str], dict[str, int]]:
     """Return where `logging` has the names of levels, by level and by name; there is no other way to take one back."""
-    return getattr(logging, "_levelToName"), getattr(logging, "_nameToLevel")  # noqa: B009
+    return getattr(logging, "_levelToName"), getattr(logging, "_nameToLevel")  # noqa: B009 - no public names
 
 
 _USUAL = {50: "CRITICAL", 40: "ERROR", 30: "WARNING", 20: "INFO", 10: "DEBUG", 0: "NOTSET"}
