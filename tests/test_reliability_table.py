@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"
-PROMISES = [f"R{number}" for number in range(1, 22)]
+PROMISES = [f"R{number}" for number in range(1, 24)]
 TEST = re.compile(r"`((?:tests|kernel/testing)/\w+\.py)::(test_\w+)`")
 #: The longest that a single test may take before it counts as a hang (seconds).
 LIMIT_S = 300

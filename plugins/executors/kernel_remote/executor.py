@@ -211,13 +211,13 @@ class RemoteExecutor:
                 raise _stop(who, found)
             return
         if sent is None:  # its results were lost with a worker, and the engine made them again
-            return self._repeated(found, number)
+            self._repeated(found, number)
+            return
         handles = [tuple([brought(each, answer.held, self._session) for each in row]) for row in found.handles]
         tries = found.attempts
         if answer.starts:
             tries = {at: tries.get(at, 1) + answer.starts for at in range(len(found))}
-        outcomes = evolve(found, worker=number, handles=handles, attempts=tries)
-        self._events.append(outcomes)
+        self._events.append(outcomes := evolve(found, worker=number, handles=handles, attempts=tries))
         assert self._waiting is not None
         self._waiting.learn(outcomes)
         self._give_back([turn[0] for turn in sent.turns[len(outcomes) :]])
