@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kernel.errors import KernelError
 from kernel.failure import rebuild
 from kernel.specs.events import Event, Failure, Log, Outcomes, Published, State, WorkerDown, WorkerUp
-from kernel_process_pool.deaths import Death, FalseStarts, in_words
+from kernel_process_pool.deaths import CUT, Death, FalseStarts, in_words, is_running
 from kernel_process_pool.launchers import Launcher
 from kernel_process_pool.overdue import Overdue
 from kernel_process_pool.silence import Silence
@@ -179,6 +179,7 @@ class Crew:
         except EOFError:
             # Its end of the stream is gone, so it is of no more use; the news of its end will follow.
             self._selector.unregister(link.stream)
+            link.cut = is_running(self._launcher.pid(link.number) or 0)
             self._launcher.kill(link.number, signal.SIGKILL)
         return events
 
@@ -233,7 +234,7 @@ class Crew:
         events = self._read(link) if link.stream in self._selector.get_map() else []
         self._forget(link)
         planned = link.ended_for is not None
-        how = link.ended_for or in_words(death.code)
+        how = link.ended_for or (CUT if link.cut or link.slot.is_cut else in_words(death.code))
         fate = link.fate()
         running = fate.running
         events.append(WorkerDown(link.number, death.pid, how, running[0] if running else None, planned))

@@ -15,7 +15,7 @@ from time import time_ns
 from typing import Any
 
 from kernel.errors import KernelError
-from kernel_process_pool.deaths import Death
+from kernel_process_pool.deaths import Death, in_words
 from kernel_process_pool.methods import refuse_unsafe_fork
 from kernel_process_pool.orphans import MARK, end_group, end_marked
 from kernel_process_pool.serving import ServerProcess, start_server
@@ -111,7 +111,7 @@ class Launcher:
         self._close_control()
         assert self._server is not None
         self._server.kill()  # it may have closed the stream only
-        self._server.wait()
+        how = in_words(self._server.wait(), guess=False)
         for pid in self._pids.values():
             end_group(pid)
         end_marked(self._mark, _SWEEP_S)
@@ -121,8 +121,8 @@ class Launcher:
         self._false_starts += 1
         if self._false_starts >= _MOST_FALSE_STARTS:
             raise KernelError(
-                f"the process that makes workers ended {self._false_starts} times before it had made one; "
-                f"look for its last words on standard error, or use the start method 'spawn'"
+                f"the process that makes workers ended {self._false_starts} times before it had made one, "
+                f"at last by {how}; look for its last words on standard error, or use the start method 'spawn'"
             )
         return deaths
 

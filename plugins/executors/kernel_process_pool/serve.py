@@ -9,13 +9,14 @@ import threading
 from collections import deque
 from time import time as clock
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kernel.failure import capture
 from kernel.held import Held
 from kernel.specs.events import Outcomes, Row
 from kernel.worker import Worker
 from kernel_process_pool.barrier import join_barrier
+from kernel_process_pool.lifeline import leave
 from kernel_process_pool.pace import Pace
 from kernel_process_pool.slots import ALL
 from kernel_process_pool.wire import Inbox, Kind, frame, pack_outcomes, unpack_turns
@@ -87,6 +88,8 @@ class Server:
             return self._connection.recv(1 << 18)
         except ConnectionError:  # the runner ended without closing in good order
             return b""
+        except OSError:
+            self._leave_cut_off()
 
     def _take(self, kind: Kind, body: bytes) -> None:
         if kind == Kind.TASKS:
@@ -99,7 +102,7 @@ class Server:
             self._programs += 1
             try:
                 self._begin_program(body)
-            except Exception as error:  # a module that cannot be imported here, a listener that cannot be built
+            except BaseException as error:  # a module that cannot be imported here, or exits; a listener, likewise
                 self._worker = None
                 self._send(Kind.BROKEN, pickle.dumps((self._programs, capture(error, "start")), 5))
         else:
@@ -244,6 +247,13 @@ class Server:
                 self._connection.sendall(frame(kind, body))
             except ConnectionError:
                 self._over = True  # the runner is gone, and with it everybody who wants to know
+            except OSError:
+                self._leave_cut_off()
+
+    def _leave_cut_off(self) -> NoReturn:
+        """End, because a node or a module has closed the stream: nothing can be told any more but this."""
+        self._slot.say_cut()
+        leave(1)
 
 
 def _failed(index: int, attempt: int, error: BaseException) -> Row:
