@@ -52,10 +52,11 @@ def rebuild(failure: Failure, node: str, worker: int | None) -> NodeError:
 def _type_name(error: BaseException) -> str:
     kind = type(error)
     try:
-        module, name = kind.__module__, kind.__qualname__
-        return f"{name}" if module in {"builtins", "__main__"} else f"{module}.{name}"
+        module, name = kind.__module__, f"{kind.__qualname__}"
+        shown = name if module in {"builtins", "__main__"} else f"{module}.{name}"
     except BaseException:  # a metaclass, or a property of that name, may do anything
-        return type.__repr__(kind)
+        shown = type.__repr__(kind)
+    return shown
 
 
 def _message(error: BaseException) -> str:

@@ -82,12 +82,14 @@ AWKWARD = {
 
 
 def fail(name, _):
-    raise AWKWARD[name]()
+    error = AWKWARD[name]()
+    raise error
 
 
 def fail_after(name, _):
+    first = AWKWARD[name]()
     try:
-        raise AWKWARD[name]()
+        raise first
     except BaseException as error:
         raise ValueError("outer") from error
 

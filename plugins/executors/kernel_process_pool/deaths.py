@@ -32,6 +32,8 @@ class Death:
     number: int
     pid: int
     code: int | None
+    #: It was never made, and why: the system had no process or descriptor to spare.
+    refused: str = ""
 
 
 def in_words(code: int | None, *, guess: bool = True) -> str:

@@ -27,6 +27,8 @@ _MOST_FALSE_STARTS = 3
 #: How long the processes of a pool are waited for (seconds): what hangs in the system cannot be ended by anybody.
 _PATIENCE_S = 10.0
 _SWEEP_S = 1.0
+#: How long a server has to end whose stream has ended (seconds).
+_FAREWELL_S = 0.5
 
 _log = logging.getLogger("kernel")
 _marks = count()
@@ -63,7 +65,10 @@ class Launcher:
         """Ask for worker `number`; it gets this end of its stream, and the descriptor of the slots."""
         if self._control is None:
             self._rest = b""
-            self._server, self._control = start_server(self._boot, self._environ)
+            try:
+                self._server, self._control = start_server(self._boot, self._environ)
+            except OSError as error:
+                raise KernelError(f"the process that makes workers could not be started: {error.strerror}") from error
         self._asked.add(number)
         with stream:
             try:
@@ -100,6 +105,10 @@ class Launcher:
             self._pids.pop(number, None)
             self._asked.discard(number)
             return Death(number, pid, code)
+        elif kind == "refused":
+            number, why = facts
+            self._asked.discard(number)
+            return Death(number, 0, None, why)
         elif kind == "missing":
             _log.info("%s could not be loaded before the workers start, so each loads it by itself: %s", *facts)
         else:
@@ -110,8 +119,11 @@ class Launcher:
         """End what a dead server has left, so that no old worker meets its successor; raises as `collect` does."""
         self._close_control()
         assert self._server is not None
-        self._server.kill()  # it may have closed the stream only
-        how = in_words(self._server.wait(), guess=False)
+        try:
+            how = in_words(self._server.wait(_FAREWELL_S))
+        except subprocess.TimeoutExpired:  # it has closed the stream only
+            self._server.kill()
+            how = in_words(self._server.wait(), guess=False)
         for pid in self._pids.values():
             end_group(pid)
         end_marked(self._mark, _SWEEP_S)

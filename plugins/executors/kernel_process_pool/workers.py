@@ -19,12 +19,22 @@ if TYPE_CHECKING:
     from kernel_process_pool.slots import Slot
     from kernel_remote.turns import Sent
 
-__all__ = ["Fate", "WorkerLink"]
+__all__ = ["Fate", "WorkerLink", "stream_pair"]
 
 #: A value of this many bytes is worth being read where it was read before; so many of them are remembered.
 _LARGE, _MOST_READ = 1 << 20, 32
 #: As many bytes are read from a stream at once.
 _PIECE = 1 << 20
+#: As many bytes should fit into a stream at once, as far as the system allows it: while the runner makes ready for the
+#: first nodes, the program of a large pipeline arrives and is taken up.
+_SENT_AT_ONCE = 1 << 20
+
+
+def stream_pair() -> tuple[socket.socket, socket.socket]:
+    """Return both ends of a stream, the runner's first; raises OSError when there are no descriptors."""
+    ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AT_ONCE)
+    return ours, theirs
 
 
 @frozen
