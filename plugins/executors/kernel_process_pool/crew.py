@@ -118,7 +118,7 @@ class Crew:
         try:
             ours, theirs = stream_pair()
         except OSError as error:
-            self._room.shrink(self._living(), error.strerror)
+            self._room.shrink(self._living(), str(error.strerror))
             return
         link = WorkerLink(number, ours, self._slots[number], room=self._turnover.most_nodes)
         try:
