@@ -51,9 +51,12 @@ def rebuild(failure: Failure, node: str, worker: int | None) -> NodeError:
 
 def _type_name(error: BaseException) -> str:
     kind = type(error)
-    return (
-        kind.__qualname__ if kind.__module__ in {"builtins", "__main__"} else f"{kind.__module__}.{kind.__qualname__}"
-    )
+    try:
+        module, name = kind.__module__, f"{kind.__qualname__}"
+        shown = name if module in {"builtins", "__main__"} else f"{module}.{name}"
+    except BaseException:  # a metaclass, or a property of that name, may do anything
+        shown = type.__repr__(kind)
+    return shown
 
 
 def _message(error: BaseException) -> str:
@@ -77,15 +80,23 @@ def _text(error: BaseException) -> str:
             break
         seen.add(id(current))
         parts.append(_one(current))
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+        current = _led_to(current)
     return "\nwhich led to:\n\n".join(reversed(parts))
+
+
+def _led_to(error: BaseException) -> BaseException | None:
+    try:
+        cause: object = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    except BaseException:  # a class may have properties in their place, which raise whatever they like
+        return None
+    return cause if isinstance(cause, BaseException) else None
 
 
 def _one(error: BaseException, depth: int = MOST_DEPTH) -> str:
     try:
         frames = _frames(_user_frames(error.__traceback__))
         notes = "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
-    except Exception as second:  # source files may be gone or unreadable: the type and message still cross
+    except BaseException as second:  # source files may be gone, attributes raise: the type and message still cross
         frames, notes = [f"  (no traceback: {type(second).__name__})\n"], ""
     head = "Traceback (most recent call last):\n" if frames else ""
     members = _members(error) if depth else ()
@@ -95,9 +106,13 @@ def _one(error: BaseException, depth: int = MOST_DEPTH) -> str:
 
 def _members(error: BaseException) -> Sequence[BaseException]:
     """List what a group of exceptions consists of, as far as it is shown."""
+    if not issubclass(type(error), BaseExceptionGroup):
+        return ()
     found: Any = error
-    members: Sequence[BaseException] = found.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    return members[:MOST_CAUSES]
+    try:
+        return [each for each in found.exceptions[:MOST_CAUSES] if isinstance(each, BaseException)]
+    except BaseException:  # of a class that hides them
+        return ()
 
 
 def _frames(trace: TracebackType | None) -> list[str]:

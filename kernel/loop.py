@@ -18,7 +18,7 @@ from kernel.handout import HandOut
 from kernel.resume import skipped_for
 from kernel.schedule import Phase, Schedule
 from kernel.several import part_of
-from kernel.signals import Signals
+from kernel.signals import Signals, end_by_signal
 from kernel.specs.catalog import ResumableCatalog
 from kernel.specs.events import Event, Log, Outcome, Outcomes, Published, Repeated, State, Warned, WorkerDown
 
@@ -85,7 +85,9 @@ class Loop:
     def run(self) -> None:
         """Run until everything is done or nothing more can be; raises the first error, or `Interrupted`."""
         begun = monotonic()
-        with Signals(self.executor.wake, inline=lambda: self.executor.capabilities.inline) as signals:
+        with Signals(
+            self.executor.wake, inline=lambda: self.executor.capabilities.inline, grace_s=self.rules.grace_s
+        ) as signals:
             try:
                 self._drive(signals)
             except KeyboardInterrupt:
@@ -96,6 +98,7 @@ class Loop:
                 failed, skipped = map(self.schedule.in_phase, (Phase.FAILED, Phase.SKIPPED))
                 self.report.skipped = skipped_for(self.plan, failed, skipped)
             if signals.received:
+                end_by_signal()
                 raise Interrupted(signals.received[0])
         if self.errors:
             self.errors[0].others = tuple(self.errors[1:])

@@ -24,7 +24,7 @@ class Rules:
 
     on_failure: OnFailure = "stop"
     death_retries: int = 1
-    grace_s: float = 5.0
+    grace_s: float = 3.0
 
     def __attrs_post_init__(self) -> None:
         policies = get_args(OnFailure)

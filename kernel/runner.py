@@ -54,7 +54,7 @@ class Runner:
         hooks: Sequence[Any] = (),
         on_failure: OnFailure = "stop",
         death_retries: int = 1,
-        grace_s: float = 5.0,
+        grace_s: float = 3.0,
         executor_options: Mapping[str, Any] | None = None,
         catalog_options: Mapping[str, Any] | None = None,
         plugins: bool = True,

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import _thread
+import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
+from contextlib import suppress
+from math import inf
+from time import monotonic, sleep
+from types import FrameType, TracebackType
 from typing import Any, Self
 
+from kernel.errors import Interrupted
 from kernel.processes import Home
 
-__all__ = ["Signals"]
+__all__ = ["Signals", "end_by_signal"]
+
+#: How long a node in this thread has to end after a second signal, and how often it is looked (seconds).
+_LAST_CHANCE_S, _LOOK_S = 0.5, 0.05
 
 _WATCHED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 #: Those that are open in this process: there is one main thread, but a node of a run may start another run.
 _open: list[Signals] = []
 #: By thread that forks: the signals that it held back before.
 _masks = threading.local()
+_home = Home()
 
 
 class Signals:
@@ -28,8 +39,10 @@ class Signals:
     a process takes signals as if there was no run.
     """
 
-    def __init__(self, wake: Callable[[], None], *, inline: Callable[[], bool]) -> None:
+    def __init__(self, wake: Callable[[], None], *, inline: Callable[[], bool], grace_s: float) -> None:
         self._wake = wake
+        self._grace_s = grace_s
+        self._deadline = inf
         #: Whether a node runs in this very thread: only an exception can end one.
         self._inline = inline
         self._before: dict[int, Any] = {}
@@ -65,7 +78,47 @@ class Signals:
         self.received.append(number)
         self._wake()
         if self._inline():
+            first = len(self.received) == 1
+            self._deadline = min(self._deadline, monotonic() + (self._grace_s if first else _LAST_CHANCE_S))
+            if first:  # not by `threading`: its locks may be held by what this handler has interrupted
+                _thread.start_new_thread(self._watch, ())
             raise KeyboardInterrupt
+
+    def _watch(self) -> None:
+        """End this process when its time is over: a node that runs in it has swallowed the exception."""
+        while self in _open:
+            if monotonic() >= self._deadline:
+                os.write(2, b"kernel: a node goes on after an interrupt and cannot be stopped; the process ends\n")
+                os._exit(128 + self.received[0])
+            sleep(_LOOK_S)
+
+
+def end_by_signal() -> None:
+    """Have this program end by the signal of an `Interrupted` that nobody catches, as Python does with Ctrl-C's own."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        before(kind, error, trace)
+        is_end = getattr(sys, "last_value", None) is error and not (hasattr(sys, "ps1") or sys.flags.interactive)
+        if isinstance(error, Interrupted) and is_end and _home.is_here:
+            _end_by(error.signal)
+
+    if not getattr(before, "_of_kernel", False):
+        setattr(hook, "_of_kernel", True)  # noqa: B010 - functions have no such attribute by their type
+        sys.excepthook = hook
+
+
+def _end_by(number: int) -> None:
+    """Do what the interpreter does at its end, then die by a signal."""
+    for ending in (getattr(threading, "_shutdown", None), getattr(atexit, "_run_exitfuncs", None)):
+        if ending is not None:
+            ending()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
+    os.kill(os.getpid(), number)
 
 
 def _hold_back() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kernel.datasets.access import load as load_dataset
 from kernel.datasets.access import save as save_dataset
@@ -29,10 +29,11 @@ def failure_of(
     program: Program, error: BaseException, place: str, names: Sequence[str], values: Sequence[Any] | None
 ) -> Failure:
     """Put a turn's error into a form that travels; `values` are those of the inputs while they are there."""
-    if isinstance(error, RebuildError):
-        error.tell(_maker(program, error.name))
+    kind = type(error)  # what a user's class says of itself may raise anything
+    if issubclass(kind, RebuildError):
+        cast("RebuildError", error).tell(_maker(program, cast("RebuildError", error).name))
     inputs = dict(zip(names, values, strict=True)) if values is not None and len(values) == len(names) else None
-    return capture(error, "hook" if isinstance(error, HookError) else place, inputs)
+    return capture(error, "hook" if issubclass(kind, HookError) else place, inputs)
 
 
 def _maker(program: Program, name: str) -> str:
@@ -162,7 +163,7 @@ class Turn:
                 raise ValueError(problem)  # noqa: TRY301 - listeners hear of it as of any error of the node's body
         except BaseException as error:
             self.end_if_forked(error)
-            if self.place == "run" and not isinstance(error, HookError):
+            if self.place == "run" and not issubclass(type(error), HookError):
                 self._tell_error(error, values)
             raise
 

@@ -58,7 +58,7 @@ WORDS = {
     "SIGKILL": "SIGKILL (signal 9, out of memory?)",
     "SIGSEGV": "SIGSEGV (signal 11)",
     "exit code 0": "exit code 0",
-    "closed descriptors": "SIGKILL",
+    "closed descriptors": "the loss of its connection",
 }
 
 

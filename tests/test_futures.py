@@ -341,3 +341,10 @@ def test_a_file_that_took_the_number_of_a_pipe_that_the_pool_closed_itself_stays
     os.write(*taken, b"still open")
     os.close(*taken)
     assert (tmp_path / "file").read_text() == "still open"
+
+
+def test_what_a_pool_says_of_the_way_its_process_ended_is_in_the_first_line():
+    options = futures("loky:ProcessPoolExecutor")
+    with pytest.raises(WorkerLost, match=r"SIGKILL\(-9\)") as caught:
+        run(pipeline([node(die, "x", "y", name="deadly")]), {"x": 1}, workers=1, death_retries=0, **options)
+    assert "\n" not in str(caught.value)

@@ -62,7 +62,7 @@ def _names(*declarations: str, help: str) -> Callable[[Wrapped], Wrapped]:  # no
 @click.option(
     "--grace",
     type=click.FloatRange(min=0),
-    default=5.0,
+    default=3.0,
     show_default=True,
     metavar="SECONDS",
     help="How long running nodes may go on after Ctrl-C; a second one ends them at once.",

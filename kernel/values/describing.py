@@ -15,7 +15,7 @@ def described(value: Any) -> str:
         if isinstance(shape, tuple):
             return f"{kind} {tuple(cast('tuple[int, ...]', shape))}"
         return f"{kind} of {len(value)}"
-    except Exception:  # a user's class may do anything when it is asked; its name is enough then
+    except BaseException:  # a user's class may do anything when it is asked; its name is enough then
         return kind
 
 
@@ -27,6 +27,6 @@ def type_of(value: object) -> Any:
 def said(error: BaseException) -> str:
     """Return the message of an error, whatever its class does when it is asked for it."""
     try:
-        return str(error)
-    except Exception as second:  # a user's __str__ may do anything, and must not hide the error itself
+        return "".join((str(error),))  # a text of a class of its own would travel as that, with all it can do
+    except BaseException as second:  # a user's __str__ may do anything, and must not hide the error itself
         return f"(its message could not be made: {type(second).__name__})"

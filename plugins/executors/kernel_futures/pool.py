@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from concurrent.futures import Executor as Pool
@@ -25,6 +26,8 @@ _Returned = tuple[bytes, Sequence[Any]]
 _BREAKING = (BrokenExecutor, OSError)
 #: A pool has so many seconds to say that it is broken when one of its processes has died.
 _TELLS_S = 2.0
+#: Where loky says how its processes ended: "The exit codes of the workers are {SIGKILL(-9)}".
+_CODES = re.compile(r"exit codes? of the workers (?:is|are) \{([^}\n]*)\}")
 
 
 class PoolEngine:
@@ -182,5 +185,8 @@ class PoolEngine:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return what an error says, without the traceback that some pools put into it."""
-    return str(error).strip().partition("\n")[0].rstrip(".")
+    """Return what an error says, without the traceback that some pools put into it, but with how processes ended."""
+    text = str(error).strip()
+    first = text.partition("\n")[0].rstrip(".")
+    codes = _CODES.search(text)
+    return f"{first} ({codes.group(1)})" if codes is not None and codes.group(1) not in first else first

@@ -8,7 +8,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from kernel_process_pool.lifeline import adopt_orphans, die_with_parent
+from kernel_process_pool.lifeline import adopt_orphans, die_with_parent, leave
 from kernel_process_pool.serve import Server
 from kernel_process_pool.slots import Slots
 from kernel_process_pool.stacks import answer
@@ -26,15 +26,15 @@ def main(number: int, stream: int, slots: int, stacks: int, parent: int) -> NoRe
         _take_signals_as_at_start()
         answer(stacks)
         _seed_anew()
-        with socket.socket(fileno=stream) as connection:
-            Server(number, connection, Slots.attach(slots)[number]).serve()
+        connection = socket.socket(fileno=stream)  # open to the end: the runner kills a worker whose stream has ended
+        Server(number, connection, Slots.attach(slots)[number]).serve()
         code = 0
     except BaseException:  # whatever went wrong here has no node to be told to: it goes to the log and the exit code
         import traceback  # noqa: PLC0415 - seldom needed
 
         traceback.print_exc()
     finally:
-        _flush_and_exit(code)
+        leave(code)
     raise AssertionError
 
 
@@ -55,13 +55,3 @@ def _seed_anew() -> None:
         seed = getattr(sys.modules.get(name), "seed", None)
         if seed is not None:
             seed()
-
-
-def _flush_and_exit(code: int) -> NoReturn:
-    """End without running exit handlers: a forked worker has inherited the runner's. No thread is waited for."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue  # a node closed it or took it away, or its reader is gone
-    os._exit(code)

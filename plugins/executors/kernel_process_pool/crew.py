@@ -5,23 +5,22 @@ from __future__ import annotations
 import pickle
 import selectors
 import signal
-import socket
 from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from kernel.errors import KernelError
-from kernel.failure import rebuild
 from kernel.specs.events import Event, Failure, Outcomes, Published, State, WorkerDown, WorkerUp
-from kernel_process_pool.deaths import Death, FalseStarts, in_words
+from kernel_process_pool.deaths import CUT, Death, FalseStarts, in_words, is_running
 from kernel_process_pool.launchers import Launcher
 from kernel_process_pool.overdue import Overdue
+from kernel_process_pool.room import Room
 from kernel_process_pool.silence import Silence
 from kernel_process_pool.slots import Slots
 from kernel_process_pool.stacks import Stacks
 from kernel_process_pool.streams import open_stream
 from kernel_process_pool.turnover import FAREWELL_S, Turnover
-from kernel_process_pool.verdicts import cancelled, of_running, without_result
+from kernel_process_pool.verdicts import cancelled, not_taken_up, of_running, without_result
 from kernel_process_pool.wire import Kind, unpack_outcomes
 from kernel_process_pool.workers import WorkerLink
 from kernel_remote.records import heard
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from kernel_process_pool.options import Options
 
 __all__ = ["Crew"]
-
-#: As many bytes should fit into a stream at once, as far as the system allows it: while the runner makes ready for the
-#: first nodes, the program of a large pipeline arrives and is taken up.
-_SENT_AT_ONCE = 1 << 20
 
 
 class Crew:
@@ -69,6 +64,7 @@ class Crew:
         self._turnover = Turnover(options)
         self._program = b""
         self._limit = size
+        self._room = Room(size)
         self._false_starts = FalseStarts()
         self._closing = False
 
@@ -79,7 +75,7 @@ class Crew:
 
         `names` are those of its nodes.
         """
-        self._program, self._limit = program, workers
+        self._program, self._limit, self._room = program, workers, Room(workers)
         self._silence.begin(names)
         self.resume()
         for link in self.active():
@@ -111,17 +107,23 @@ class Crew:
     def grow(self, more: int) -> None:
         """Make so many more workers for the run, if there may be as many."""
         for number in range(self._limit):
-            if more <= 0:
+            if more <= 0 or not self._room.is_left(self._living()):
                 return
             if number not in self.links:
                 self._start(number)
                 more -= 1
 
+    def _living(self) -> int:
+        return sum(link.number < self._limit for link in self.links.values())
+
     def _start(self, number: int) -> None:
-        ours, theirs = open_stream()
+        try:
+            ours, theirs = open_stream()
+        except OSError as error:
+            self._room.shrink(self._living(), str(error.strerror))
+            return
         link = WorkerLink(number, ours, self._slots[number], room=self._turnover.most_nodes)
         try:
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AT_ONCE)
             self._launcher.start(number, theirs, self._slots.fd)
         except BaseException:
             ours.close()
@@ -142,7 +144,7 @@ class Crew:
         if wanted > 0:
             active = self.active()
             leaving = sum(link.number < self._limit for link in self.links.values()) - len(active)
-            self.grow(self._turnover.make_way(active, leaving, self._limit, wanted))
+            self.grow(self._turnover.make_way(active, leaving, min(self._limit, self._room.most), wanted))
 
     def watch_unsent(self) -> None:
         """Have the selector tell when there is room again in streams that were full."""
@@ -181,6 +183,7 @@ class Crew:
         except EOFError:
             # Its end of the stream is gone, so it is of no more use; the news of its end will follow.
             self._selector.unregister(link.stream)
+            link.cut = is_running(self._launcher.pid(link.number) or 0)
             self._launcher.kill(link.number, signal.SIGKILL)
         return events
 
@@ -212,13 +215,7 @@ class Crew:
         if program != link.programs or link.number >= self._limit:
             return []  # that run is over
         if failure is not None:
-            error = rebuild(failure, "", link.number).cause
-            if isinstance(error, KernelError):  # a listener's error, for one, says all that is to be said
-                raise error
-            raise KernelError(
-                f"worker {link.number} could not take up the run: {failure.type_name}: {failure.message}\n"
-                f"{failure.traceback}"
-            )
+            raise not_taken_up(link.number, failure)
         self._false_starts.clear()
         link.ready = True
         link.pid = self._launcher.pid(link.number) or 0
@@ -234,8 +231,12 @@ class Crew:
             return []
         events = self._read(link) if link.stream in self._selector.get_map() else []
         self._forget(link)
+        if death.refused:
+            if not self._closing:
+                self._room.shrink(self._living(), death.refused)
+            return cancelled([turn[0] for turn in link.sent], link.number)
         planned = link.ended_for is not None
-        how = link.ended_for or in_words(death.code)
+        how = link.ended_for or (CUT if link.cut or link.slot.is_cut else in_words(death.code))
         fate = link.fate()
         running = fate.running
         events.append(WorkerDown(link.number, death.pid, how, running[0] if running else None, planned))

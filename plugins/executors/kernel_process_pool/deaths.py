@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 from attrs import frozen
 
 from kernel.errors import KernelError
 from kernel_process_pool.orphans import end_group
 
-__all__ = ["Death", "FalseStarts", "in_words", "reap"]
+__all__ = ["CUT", "Death", "FalseStarts", "in_words", "is_running", "reap"]
+
+#: How a worker ended whose stream was closed by what it ran.
+CUT = "the loss of its connection (did the node close descriptors that were not its own?)"
 
 #: So many workers in a row that end before they are ready mean that none ever will be.
 _MOST_FALSE_STARTS = 10
+#: The flag of Linux for a process that is on its way out.
+_PF_EXITING = 0x4
 
 
 @frozen
@@ -26,10 +32,15 @@ class Death:
     number: int
     pid: int
     code: int | None
+    #: It was never made, and why: the system had no process or descriptor to spare.
+    refused: str = ""
 
 
-def in_words(code: int | None) -> str:
-    """Say how a process ended: a signal by name, with the usual cause of the one that has one, or an exit code."""
+def in_words(code: int | None, *, guess: bool = True) -> str:
+    """Say how a process ended: a signal by name, or an exit code.
+
+    `guess`: with the usual cause of the signal that has one, when it was not sent by us.
+    """
     if code is None:
         return "the end of the process that makes workers (was it killed?)"
     if code >= 0:
@@ -38,8 +49,17 @@ def in_words(code: int | None) -> str:
         name = signal.Signals(-code).name
     except ValueError:  # a real-time signal has a number but no name
         name = "a signal"
-    hint = ", out of memory?" if -code == signal.SIGKILL else ""
+    hint = ", out of memory?" if guess and -code == signal.SIGKILL else ""
     return f"{name} (signal {-code}{hint})"
+
+
+def is_running(pid: int) -> bool:
+    """Say whether a process certainly goes on, and has not begun to end; where the system does not tell, it may not."""
+    try:
+        state, *facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return state not in {"Z", "X"} and not int(facts[5]) & _PF_EXITING
 
 
 def reap(pid: int) -> int | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from kernel.errors import KernelError
 from kernel.specs.events import Event, Outcomes, WorkerDown
 from kernel.specs.executor import Capabilities, Reach
 from kernel_process_pool.crew import Crew
@@ -96,19 +98,7 @@ class ProcessPoolExecutor:
         if self._crew is not None and (self._crew.size < workers or self._loaded.has_changed()):
             self.shutdown()
         if self._crew is None:
-            self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-            self._loaded = Loaded()
-            self._selector = selectors.DefaultSelector()
-            self._selector.register(self._woken, selectors.EVENT_READ, self)
-            self._crew = Crew(
-                self._method,
-                workers,
-                _loaded_for_all(program),
-                self._selector,
-                self._dispatch,
-                self._options,
-                variables,
-            )
+            self._crew = self._new_crew(program, workers, variables)
         self._events.clear()
         self._dispatch.begin(program)
         hidden, self._hidden = self._hidden, None
@@ -118,6 +108,21 @@ class ProcessPoolExecutor:
         if not self._crew.active():
             self._crew.grow(1)
         return workers
+
+    def _new_crew(self, program: Program, workers: int, variables: Mapping[str, str]) -> Crew:
+        modules, self._loaded = _loaded_for_all(program), Loaded()
+        with ExitStack() as undo:  # where the crew cannot be
+            try:
+                self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+                undo.callback(os.close, self._woken)
+                undo.callback(os.close, self._wake)
+                self._selector = undo.enter_context(selectors.DefaultSelector())
+                self._selector.register(self._woken, selectors.EVENT_READ, self)
+                crew = Crew(self._method, workers, modules, self._selector, self._dispatch, self._options, variables)
+            except OSError as error:
+                raise KernelError(f"no worker can be made: {error.strerror}") from error
+            undo.pop_all()
+        return crew
 
     def submit(self, tasks: Tasks) -> None:
         """Queue turns and send what can be sent now."""

@@ -15,7 +15,7 @@ from time import time_ns
 from typing import Any
 
 from kernel.errors import KernelError
-from kernel_process_pool.deaths import Death
+from kernel_process_pool.deaths import Death, in_words
 from kernel_process_pool.methods import refuse_unsafe_fork
 from kernel_process_pool.orphans import MARK, end_group, end_marked
 from kernel_process_pool.serving import ServerProcess, start_server
@@ -27,6 +27,8 @@ _MOST_FALSE_STARTS = 3
 #: How long the processes of a pool are waited for (seconds): what hangs in the system cannot be ended by anybody.
 _PATIENCE_S = 10.0
 _SWEEP_S = 1.0
+#: How long a server has to end whose stream has ended (seconds).
+_FAREWELL_S = 0.5
 
 _log = logging.getLogger("kernel")
 _marks = count()
@@ -65,7 +67,10 @@ class Launcher:
         """Ask for worker `number`; it gets this end of its stream, and the descriptor of the slots."""
         if self._control is None:
             self._rest, self._is_there = b"", False
-            self._server, self._control = start_server(self._boot, self._environ)
+            try:
+                self._server, self._control = start_server(self._boot, self._environ)
+            except OSError as error:
+                raise KernelError(f"the process that makes workers could not be started: {error.strerror}") from error
         self._asked.add(number)
         with stream:
             try:
@@ -104,6 +109,10 @@ class Launcher:
             self._pids.pop(number, None)
             self._asked.discard(number)
             return Death(number, pid, code)
+        elif kind == "refused":
+            number, why = facts
+            self._asked.discard(number)
+            return Death(number, 0, None, why)
         elif kind == "missing":
             _log.info("%s could not be loaded before the workers start, so each loads it by itself: %s", *facts)
         else:
@@ -114,8 +123,13 @@ class Launcher:
         """End what a dead server has left, so that no old worker meets its successor; raises as `collect` does."""
         self._close_control()
         assert self._server is not None
-        self._server.kill()  # it may have closed the stream only
-        code = self._server.wait()
+        try:
+            code = self._server.wait(_FAREWELL_S)
+            how = in_words(code)
+        except subprocess.TimeoutExpired:  # it has closed the stream only
+            self._server.kill()
+            code = self._server.wait()
+            how = in_words(code, guess=False)
         for pid in self._pids.values():
             end_group(pid)
         end_marked(self._mark, _SWEEP_S)
@@ -131,8 +145,8 @@ class Launcher:
         self._false_starts += 1
         if self._false_starts >= _MOST_FALSE_STARTS:
             raise KernelError(
-                f"the process that makes workers ended {self._false_starts} times before it had made one; "
-                f"look for its last words on standard error, or use the start method 'spawn'"
+                f"the process that makes workers ended {self._false_starts} times before it had made one, "
+                f"at last by {how}; look for its last words on standard error, or use the start method 'spawn'"
             )
         return deaths
 

@@ -66,7 +66,7 @@ def _children() -> Iterable[int]:
     pid = os.getpid()
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:  # not Linux, or one whose kernel was built without this list
+    except OSError:  # not Linux, one whose kernel was built without this list, or no descriptor is left
         return [child for child in _processes() if _parent(child) == pid]
 
 

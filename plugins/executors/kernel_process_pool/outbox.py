@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections import deque
+from collections.abc import Callable
+from typing import NoReturn
 
 __all__ = ["Outbox"]
 
@@ -18,7 +21,9 @@ class Outbox:
     only then goes on what the handler has raised.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, cut: Callable[[], NoReturn]) -> None:
+        #: Ends this process: a node has closed the stream, so nothing can be told any more.
+        self._cut = cut
         self._write = connection.send
         self._waiting: deque[tuple[bytes, list[int]]] = deque()
         self._lock = threading.RLock()
@@ -47,6 +52,10 @@ class Outbox:
             except ConnectionError:
                 self.is_closed = True
                 self._waiting.clear()
+            except OSError as error:
+                if error.errno in {errno.EBADF, errno.ENOTSOCK}:
+                    self._cut()
+                raised = error
             except BaseException as error:  # not ours: nothing here raises anything else
                 raised = error
         if raised is not None:

@@ -9,7 +9,7 @@ from collections import deque
 from contextvars import Context, copy_context
 from time import time as clock
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kernel.failure import capture
 from kernel.held import Held
@@ -17,6 +17,7 @@ from kernel.specs.events import Outcomes, Row
 from kernel.starting import load
 from kernel.worker import Worker
 from kernel_process_pool.barrier import join_barrier
+from kernel_process_pool.lifeline import leave
 from kernel_process_pool.outbox import Outbox
 from kernel_process_pool.pace import Pace
 from kernel_process_pool.slots import ALL
@@ -45,7 +46,7 @@ class Server:
         self._number = number
         self._connection = connection
         self._slot = slot
-        self._outbox = Outbox(connection)
+        self._outbox = Outbox(connection, self._leave_cut_off)
         self._pace = Pace(slot)
         self._inbox = Inbox()
         self._queue: deque[Sent] = deque()
@@ -95,6 +96,8 @@ class Server:
             return self._connection.recv(1 << 18)
         except ConnectionError:  # the runner ended without closing in good order
             return b""
+        except OSError:
+            self._leave_cut_off()
 
     def _take(self, kind: Kind, body: bytes) -> None:
         if kind == Kind.TASKS:
@@ -107,7 +110,7 @@ class Server:
             self._programs += 1
             try:
                 self._begin_program(body)
-            except Exception as error:  # a module that cannot be imported here, a listener that cannot be built
+            except BaseException as error:  # a module that cannot be imported here, or exits; a listener, likewise
                 self._worker = None
                 self._send(Kind.BROKEN, pickle.dumps((self._programs, capture(error, "start")), 5))
         else:
@@ -251,6 +254,11 @@ class Server:
 
     def _send(self, kind: Kind, body: bytes) -> None:
         self._outbox.send(frame(kind, body))
+
+    def _leave_cut_off(self) -> NoReturn:
+        """End, because a node or a module has closed the stream: nothing can be told any more but this."""
+        self._slot.say_cut()
+        leave(1)
 
 
 def _failed(index: int, attempt: int, error: BaseException) -> Row:

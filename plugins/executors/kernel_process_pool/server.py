@@ -8,6 +8,7 @@ server ends and takes its workers with it.
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import json
@@ -53,6 +54,7 @@ class _Server:
         self._control = control
         self._boot = boot
         self._spawns = boot["method"] == "spawn"
+        self._pid = os.getpid()
         self._workers: dict[int, int] = {}
         self._rest = b""
         self._descriptors: list[int] = []
@@ -115,26 +117,35 @@ class _Server:
     def _take_requests(self) -> bool:
         """Start the workers that are asked for; False when the runner has closed the stream."""
         try:
-            data, fds, _, _ = socket.recv_fds(self._control, 65536, 64)
+            data, fds, flags, _ = socket.recv_fds(self._control, 65536, 64)
         except ConnectionError:  # it ended with something unread
             return False
         if not data:
             return False
         *requests, self._rest = (self._rest + data).split(b"\n")
+        if flags & socket.MSG_CTRUNC:  # each message with descriptors is received by itself
+            for fd in fds:
+                os.close(fd)
+            for request in requests:
+                self.tell(["refused", json.loads(request), os.strerror(errno.EMFILE)])
+            return True
         self._descriptors += fds
         for request in requests:
             self._start(json.loads(request), self._descriptors.pop(0), self._descriptors.pop(0))
         return True
 
     def _start(self, number: int, stream: int, slots: int) -> None:
-        if self._spawns:
-            pid = _spawn_worker(number, stream, slots, self._boot)
-        else:
-            pid = fork()
-            if pid == 0:
-                self._become_worker(number, stream, slots)
-        os.close(stream)
-        os.close(slots)
+        try:
+            pid = _spawn_worker(number, stream, slots, self._boot) if self._spawns else fork()
+        except OSError as error:  # a limit on processes, memory or descriptors
+            self.tell(["refused", number, error.strerror])
+            return
+        finally:
+            if os.getpid() == self._pid:
+                os.close(stream)
+                os.close(slots)
+        if pid == 0:
+            self._become_worker(number, stream, slots)
         self._workers[pid] = number
         self.tell(["started", number, pid])
 

@@ -31,11 +31,13 @@ class Slot:
     def __init__(self, words: memoryview, number: int) -> None:
         base = (number + 1) * _WIDTH  # the first is for the word of all
         self._words = words
-        self._started, self._done, self._node, self._drop_from, self._drop, self._heard = range(base, base + 6)
+        self._started, self._done, self._node, self._drop_from, self._drop, self._heard, self._cut = range(
+            base, base + 7
+        )
 
     def reset(self) -> None:
         """Make ready for a new process."""
-        for at in (self._started, self._done, self._drop_from, self._drop, self._heard):
+        for at in (self._started, self._done, self._drop_from, self._drop, self._heard, self._cut):
             self._words[at] = 0
         self._words[self._node] = NOTHING
 
@@ -96,6 +98,15 @@ class Slot:
     def hear(self, count: int) -> None:
         """Say that the runner has dealt with turns up to number `count` (runner)."""
         self._words[self._heard] = count
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the process has found that its stream was closed under it."""
+        return bool(self._words[self._cut])
+
+    def say_cut(self) -> None:
+        """Say that the stream of this process was closed under it (worker)."""
+        self._words[self._cut] = 1
 
     def set_hold(self) -> None:
         """Have no worker start a turn until the runner has heard of a failure (worker)."""

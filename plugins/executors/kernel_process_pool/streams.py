@@ -12,12 +12,19 @@ from weakref import WeakSet
 
 __all__ = ["close_ours", "open_stream"]
 
+#: As many bytes should fit into a stream at once, as far as the system allows it: while the runner makes ready for the
+#: first nodes, the program of a large pipeline arrives and is taken up.
+_SENT_AT_ONCE = 1 << 20
 _ours: WeakSet[socket.socket] = WeakSet()
 
 
 def open_stream() -> tuple[socket.socket, socket.socket]:
-    """Return the two ends of a new stream: the runner's own, and the one that another process gets."""
+    """Return the two ends of a new stream: the runner's own, and the one that another process gets.
+
+    Raises OSError when there are no descriptors.
+    """
     ours, theirs = socket.socketpair()
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AT_ONCE)
     _ours.add(ours)
     return ours, theirs
 

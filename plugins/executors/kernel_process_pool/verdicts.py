@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from kernel.errors import KernelError
+from kernel.failure import rebuild
 from kernel.specs.events import Event, Outcomes, State
 from kernel_remote.turns import too_long
 
 if TYPE_CHECKING:
+    from kernel.specs.events import Failure
     from kernel_process_pool.workers import WorkerLink
     from kernel_remote.turns import Sent
 
-__all__ = ["cancelled", "of_running", "without_result"]
+__all__ = ["cancelled", "not_taken_up", "of_running", "without_result"]
+
+
+def not_taken_up(worker: int, failure: Failure) -> KernelError:
+    """Make the error of a worker that cannot take up the program of the run."""
+    error = rebuild(failure, "", worker).cause
+    if isinstance(error, KernelError):  # a listener's error, for one, says all that is to be said
+        return error
+    return KernelError(
+        f"worker {worker} could not take up the run: {failure.type_name}: {failure.message}\n{failure.traceback}"
+    )
 
 
 def of_running(link: WorkerLink, turn: Sent) -> Outcomes:

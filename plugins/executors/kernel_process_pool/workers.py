@@ -52,6 +52,8 @@ class WorkerLink:
     programs: int = 0
     #: Ended by the runner on purpose: the text says why ("its time limit").
     ended_for: str | None = None
+    #: Its stream ended while it went on, so the runner killed it.
+    cut: bool = False
     #: The turns that are with it, in order.
     sent: list[Sent] = field(factory=list["Sent"])
     #: The time limit (seconds) of the only turn that is with it, and by when that has to be over.

@@ -126,7 +126,7 @@ class _Booth:
         self._guest: Guest | None = None
         try:
             self._worker = self._open(parcel)
-        except Exception as error:  # a module that cannot be imported here, a listener that cannot be built
+        except BaseException as error:  # a module that cannot be imported here, or exits; a listener, likewise
             self._failure = capture(error, "start")
             if self._guest is not None:
                 self._guest.leave()
