@@ -323,7 +323,7 @@ def test_a_child_of_a_node_that_logs_disturbs_no_message(warm, root):
 
 def test_messages_are_whole_and_in_order_however_often_handlers_raise_and_send():
     ours, theirs = socket.socketpair()
-    outbox, received, count, message = Outbox(theirs), bytearray(), 0, b"<" + b"m" * 200_000 + b">"
+    outbox, received, count, message = Outbox(theirs, pytest.fail), bytearray(), 0, b"<" + b"m" * 200_000 + b">"
     reader = threading.Thread(target=lambda: [received.extend(piece) for piece in iter(lambda: ours.recv(4096), b"")])
 
     def alarm(_, frame):

@@ -71,30 +71,37 @@ def test_the_deaths_that_a_dead_server_brings_count_for_the_nodes_that_ran():
 
 
 def test_a_server_that_always_dies_ends_the_run_with_an_error(tmp_path, monkeypatch):
-    (tmp_path / "deadly_to_others.py").write_text(
-        "import os\nif os.environ.get('DRIVER') != str(os.getpid()):\n    os._exit(3)\ndef same(x):\n    return x\n"
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "deadly_to_others.py").write_text(
+        "import os\nif os.environ.get('DRIVER') != str(os.getpid()):\n    os._exit(3)\n"
     )
+    (tmp_path / "user_of_deadly.py").write_text("import deadly_to_others\ndef same(x):\n    return x\n")
+    monkeypatch.syspath_prepend(library)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("DRIVER", str(os.getpid()))
-    import deadly_to_others
+    import user_of_deadly
 
-    steps = pipeline([node(deadly_to_others.same, "x", "y")])
+    steps = pipeline([node(user_of_deadly.same, "x", "y")])
     with pytest.raises(KernelError, match="makes workers ended 3 times before it had made one"):
         Runner("process_pool", workers=1, start_method="forkserver").run(steps, {"x": 0})
 
 
 def test_a_driver_that_is_killed_while_the_server_loads_modules_leaves_nothing(tmp_path, no_leftovers):
-    (tmp_path / "slow.py").write_text(
+    library = tmp_path / "site-packages"  # of libraries; a project's own modules are loaded by workers
+    library.mkdir()
+    (library / "slow.py").write_text(
         "import os, pathlib, time\n"
         "if os.environ.get('SLOW_DRIVER') != str(os.getpid()):\n"
         f"    pathlib.Path({str(tmp_path / 'loads')!r}).touch()\n"
         "    time.sleep(60)\n"
-        "def same(x):\n    return x\n"
     )
+    (tmp_path / "user_of_slow.py").write_text("import slow\ndef same(x):\n    return x\n")
     script = tmp_path / "script.py"
     script.write_text(
         "import os\nos.environ['SLOW_DRIVER'] = str(os.getpid())\n"
-        "import slow\nfrom kernel import node, pipeline, run\n"
+        f"import sys\nsys.path.append({str(library)!r})\n"
+        "import user_of_slow as slow\nfrom kernel import node, pipeline, run\n"
         "run(pipeline([node(slow.same, 'x', 'y')]), {'x': 0}, executor='process_pool', workers=1)\n"
     )
     environment = {**os.environ, "DRIVEN_BY": str(tmp_path)}

@@ -19,6 +19,7 @@ from kernel_process_pool.deaths import Death, in_words
 from kernel_process_pool.methods import refuse_unsafe_fork
 from kernel_process_pool.orphans import MARK, end_group, end_marked
 from kernel_process_pool.serving import ServerProcess, start_server
+from kernel_remote.caller import search_path
 
 __all__ = ["Launcher"]
 
@@ -47,7 +48,7 @@ class Launcher:
         self._boot: dict[str, Any] = {
             "method": method,
             "modules": list(modules),
-            "path": [folder for folder in sys.path if isinstance(folder, str)],  # Python uses no others
+            "path": search_path(),
             "runner": os.getpid(),
             "python": [sys.executable, *_flags(), "-P"],
             "stacks": stacks,

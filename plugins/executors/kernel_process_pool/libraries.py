@@ -72,7 +72,7 @@ def _home_of(value: Any) -> Any:
 
     A value is looked at by its type alone: proxies and lazy modules answer to a question by doing what they put off.
     """
-    kind = type(value)
+    kind: Any = type(value)
     if issubclass(kind, ModuleType):
         return ModuleType.__getattribute__(value, "__dict__").get("__name__")
     if issubclass(kind, type):

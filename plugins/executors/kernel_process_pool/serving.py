@@ -139,7 +139,7 @@ def _become_server(boot: dict[str, Any], environ: Mapping[str, str], control: so
 
 def _forget_managers() -> None:
     """Have proxies of `multiprocessing` make connections of their own, as they do where it has forked by itself."""
-    proxy: Any = getattr(sys.modules.get("multiprocessing.managers"), "BaseProxy", None)
-    known: dict[Any, tuple[Any, Any]] = getattr(proxy, "_address_to_local", {})
-    for local, _ in known.values():
-        vars(local).clear()
+    managers: Any = sys.modules.get("multiprocessing.managers")
+    known: dict[Any, Any] = getattr(getattr(managers, "BaseProxy", None), "_address_to_local", {})
+    for connections in known.values():
+        connections[0].__dict__.clear()

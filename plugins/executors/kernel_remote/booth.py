@@ -19,7 +19,7 @@ from kernel.failure import capture
 from kernel.specs.events import Outcomes, Row
 from kernel.starting import load
 from kernel.worker import Worker
-from kernel_remote.caller import Caller, arrive, packed_caller, settle, unpacked_caller
+from kernel_remote.caller import Caller, arrive, packed_caller, search_path, settle, unpacked_caller
 from kernel_remote.context import entered
 from kernel_remote.engine import Away
 from kernel_remote.shipment import Shipment
@@ -55,8 +55,7 @@ def pack_parcel(program: Shipment | bytes, *, alone: bool = False, own: bool = F
     `alone`: the worker's process serves one runner at a time. `own`: it is the runner's child, as good as part of it.
     """
     shipment = Shipment(program) if isinstance(program, bytes) else program
-    path = [each for each in sys.path if isinstance(each, str)]  # Python itself passes over all others
-    return pickle.dumps((shipment, packed_caller(process=own), path, _process(), alone), 5)
+    return pickle.dumps((shipment, packed_caller(process=own), search_path(), _process(), alone), 5)
 
 
 def run_job(key: str, parcel: bytes | None, turns: bytes, *held: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:

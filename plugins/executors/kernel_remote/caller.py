@@ -28,6 +28,7 @@ __all__ = [
     "arrive",
     "level_names",
     "packed_caller",
+    "search_path",
     "settle",
     "unpacked_caller",
 ]
@@ -102,7 +103,7 @@ def _process_now() -> ProcessState:
         folder = ""
     process = sys.modules.get("multiprocessing.process")
     return ProcessState(
-        [each for each in sys.path if isinstance(each, str)],  # Python itself passes over all others
+        search_path(),
         folder,
         dict(_variables()),
         sys.getrecursionlimit(),
@@ -110,6 +111,12 @@ def _process_now() -> ProcessState:
         bytes(process.current_process().authkey) if process is not None else None,
         "multiprocessing.managers" in sys.modules,
     )
+
+
+def search_path() -> list[str]:
+    """Return where this process searches modules; Python passes over what is no text, such as a `Path`."""
+    folders: Any = sys.path
+    return [folder for folder in folders if isinstance(folder, str)]
 
 
 def _variables() -> dict[bytes, bytes]:

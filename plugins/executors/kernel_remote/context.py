@@ -139,7 +139,8 @@ def entered(state: ContextState | None) -> Context:
 def _at(place: Place) -> ContextVar[Any] | None:
     """Return a variable where its module is loaded: what nobody has loaded, nobody has set."""
     found: Any = getattr(sys.modules.get(place[0]), place[1], None)
-    return found if isinstance(found, ContextVar) else None
+    kind: Any = ContextVar
+    return found if isinstance(found, kind) else None
 
 
 def _enter(state: ContextState | None) -> None:
