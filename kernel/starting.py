@@ -9,7 +9,6 @@ import os
 import pickle
 import sys
 from contextvars import ContextVar
-from types import FrameType
 from typing import Any
 
 from kernel.errors import ConfigError
@@ -48,7 +47,9 @@ def refuse_endless_starts() -> None:
 
 def _imported() -> str:
     """Name the module whose code, at its top level, has called us."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - `inspect` takes milliseconds to import
-    while frame is not None and frame.f_code.co_name != "<module>":
-        frame = frame.f_back
-    return "a module" if frame is None else f"the module {frame.f_globals.get('__name__')!r}"
+    import traceback  # noqa: PLC0415 - only for an error
+
+    for frame, _ in traceback.walk_stack(None):
+        if frame.f_code.co_name == "<module>":
+            return f"the module {frame.f_globals.get('__name__')!r}"
+    return "a module"

@@ -12,7 +12,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["imported_by", "is_installed"]
 
@@ -67,16 +67,16 @@ def _used_by(module: ModuleType) -> Iterator[str]:
             yield name
 
 
-def _home_of(value: Any) -> Any:
+def _home_of(value: object) -> Any:
     """Return the name of the module that a value is, or comes from.
 
     A value is looked at by its type alone: proxies and lazy modules answer to a question by doing what they put off.
     """
-    kind: Any = type(value)
+    kind = type(value)
     if issubclass(kind, ModuleType):
-        return ModuleType.__getattribute__(value, "__dict__").get("__name__")
+        return object.__getattribute__(value, "__dict__").get("__name__")
     if issubclass(kind, type):
-        return type.__getattribute__(value, "__module__")
+        return type.__getattribute__(cast("type", value), "__module__")
     if kind is FunctionType or kind is BuiltinFunctionType:
         return value.__module__
     return type.__getattribute__(kind, "__module__")
