@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -348,3 +349,57 @@ def test_what_a_pool_says_of_the_way_its_process_ended_is_in_the_first_line():
     with pytest.raises(WorkerLost, match=r"SIGKILL\(-9\)") as caught:
         run(pipeline([node(die, "x", "y", name="deadly")]), {"x": 1}, workers=1, death_retries=0, **options)
     assert "\n" not in str(caught.value)
+
+
+# -- ends -------------------------------------------------------------------------------------------------------------
+
+
+def leave_thread(folder):
+    threading.Thread(target=threading.Event().wait).start()
+    return os.getpid()
+
+
+def leave_child(folder):
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=wait_for_file, args=(Path(folder) / "end",))
+    child.start()
+    return os.getpid()
+
+
+def wait_for_file(path):
+    wait_until(path.exists, "the end of the test", limit=100)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("factory", ["concurrent.futures:ProcessPoolExecutor", "loky:ProcessPoolExecutor"])
+@pytest.mark.parametrize("leave", [leave_thread, leave_child])
+def test_what_a_node_has_left_holds_up_no_run_that_is_over(leave, factory, tmp_path, caplog):
+    steps = pipeline([node(leave, "folder", "pid")])
+    with caplog.at_level("WARNING", "kernel"):
+        pid = run(
+            steps, {"folder": str(tmp_path)}, executor="futures", workers=1, executor_options={"factory": factory}
+        )["pid"]
+    (tmp_path / "end").touch()
+    wait_until(lambda: not is_alive(pid), "the end of the worker")
+    assert "nodes have left threads or children" in caplog.text
+
+
+def test_workers_that_cannot_start_are_no_nodes_fault(tmp_path):
+    script = tmp_path / "without_a_guard.py"
+    script.write_text(
+        dedent(
+            """
+            from kernel import node, pipeline, run
+
+            def same(x):
+                return x
+
+            run(pipeline([node(same, "x", "y", name="innocent")]), {"x": 1}, executor="futures", workers=1)
+            """
+        )
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("kernel.errors.KernelError: the pool's workers end before they run anything")
+    assert "its guard, if __name__ == '__main__'" in last
+    assert "innocent" not in last

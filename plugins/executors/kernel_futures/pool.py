@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Future
@@ -11,7 +12,8 @@ from queue import SimpleQueue
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
-from kernel_futures.processes import end_at_once, has_dead_process, prepare
+from kernel.errors import KernelError
+from kernel_futures.processes import end_at_once, end_in_time, has_dead_process, prepare
 from kernel_remote.booth import MISSING, run_job
 from kernel_remote.engine import Answer, Broken, Loss
 
@@ -44,6 +46,8 @@ class PoolEngine:
         self._factory = factory
         self._pool: Pool | None = None
         self._workers = 0
+        #: A worker of this executor has once answered: they can start.
+        self._has_answered = False
         self._boot: Boot | None = None
         #: How many jobs are still to bring the program along unasked: as many as there are workers.
         self._parcels = 0
@@ -128,15 +132,33 @@ class PoolEngine:
                 del self._jobs[each]
             if self._pool is pool:
                 self._drop_pool()
+            self._check_start(error)
             return Loss([job.number, *(other.number for other in others.values())], _first_line(error))
         except CancelledError as error:
             return Loss([job.number], _first_line(error) or "a pool that cancelled it")
         except BaseException as error:  # the pool's own trouble: what nodes raise comes as an answer
             return Broken(job.number, error)
+        self._has_answered = True
         if data == MISSING:
             self._submit(job, with_program=True)
             return None
         return Answer(job.number, data, large)
+
+    def _check_start(self, error: BaseException) -> None:
+        """Raise KernelError where the pool broke although no node can have broken it: its workers cannot start."""
+        if self._has_answered:
+            return
+        pool = self._factory(1)
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenExecutor as again:
+            raise KernelError(
+                f"the pool's workers end before they run anything: {_first_line(again)}. Look for their last words on "
+                f"standard error; a script that runs pipelines needs its guard, if __name__ == '__main__'"
+            ) from error
+        finally:
+            pool.shutdown(wait=True)
+        self._has_answered = True
 
     def recall(self, numbers: Collection[int], *, kill: bool) -> Collection[int]:
         """Take back what the pool has not begun to run."""
@@ -181,7 +203,7 @@ class PoolEngine:
         if cancel:
             end_at_once(pool)
         else:
-            pool.shutdown(wait=True)
+            end_in_time(pool)
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,9 +9,11 @@ second time: that is why a pool's pipe is prepared when the pool is new.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor as Pool
 from contextlib import suppress
@@ -19,7 +21,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import cast
 
-__all__ = ["end_at_once", "has_dead_process", "prepare"]
+__all__ = ["end_at_once", "end_in_time", "has_dead_process", "prepare"]
+
+#: How long the processes of a pool may take to end when it is shut down (seconds). They wait for what nodes have left:
+#: threads that are no daemons, and children of `multiprocessing`.
+_PATIENCE_S = 5.0
+
+_log = logging.getLogger("kernel")
 
 
 def prepare(pool: Pool) -> None:
@@ -47,6 +55,33 @@ def end_at_once(pool: Pool) -> None:
             _kill(process)
     if processes and writer is not None:
         writer.close()
+
+
+def end_in_time(pool: Pool) -> None:
+    """Shut a pool down and wait for it, but kill those of its processes that do not end in time."""
+    processes = _processes(pool)  # this and the next two are forgotten by a pool that is shut down
+    writer = _result_writer(pool)
+    thread: object = getattr(pool, "_executor_manager_thread", None)
+    if not processes or not isinstance(thread, threading.Thread):
+        pool.shutdown(wait=True)
+        return
+    pool.shutdown(wait=False)
+    thread.join(_PATIENCE_S)
+    if not thread.is_alive():
+        return
+    left = [process for process in processes if not wait([process.sentinel], 0)]
+    _log.warning(
+        "%d of the pool's %d processes are still there %g s after the run: nodes have left threads or children that do "
+        "not end. They are killed.",
+        len(left),
+        len(processes),
+        _PATIENCE_S,
+    )
+    for process in left:
+        _kill(process)
+    if writer is not None:
+        writer.close()
+    thread.join(_PATIENCE_S)
 
 
 class _ClosesOnce:
