@@ -16,6 +16,7 @@ from kernel.held import Held
 from kernel.specs.events import Outcomes, Row
 from kernel.starting import load
 from kernel.worker import Worker
+from kernel_process_pool.adopted import Adopted
 from kernel_process_pool.barrier import join_barrier
 from kernel_process_pool.lifeline import leave
 from kernel_process_pool.outbox import Outbox
@@ -63,6 +64,7 @@ class Server:
         #: What nodes see of the context of the caller; each run has its own.
         self._context: Context = copy_context()
         self._costs = Costs(())
+        self._adopted = Adopted()
         self._hear_interrupts()
         join_barrier()
 
@@ -91,6 +93,7 @@ class Server:
     # -- in -------------------------------------------------------------------------------------------------------
 
     def _receive(self) -> bytes:
+        self._adopted.collect()
         self._outbox.finish()  # a handler may have raised between two steps, when the last message was on its way
         try:
             return self._connection.recv(1 << 18)
