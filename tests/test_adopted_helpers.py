@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import subprocess
 from pathlib import Path
@@ -58,8 +59,11 @@ def make_children(_):
 
 
 def ended(_):
-    """Say whether all have ended, and leave it at that: nothing is collected."""
-    pids = [each if isinstance(each, int) else each.pid for each in made.values()]
+    """Say whether all have ended, and leave it at that: nothing is collected here."""
+    processes = [each for each in made.values() if isinstance(each, multiprocessing.process.BaseProcess)]
+    if len(multiprocessing.connection.wait([each.sentinel for each in processes], 0)) < len(processes):
+        return False
+    pids = made["fork"], made["Popen"].pid
     return all(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None for pid in pids)
 
 
