@@ -51,6 +51,8 @@ class ExitsAtEveryAttribute(Exception):
 
 class ExitsInMetaclass(type):
     def __getattribute__(cls, name):
+        if name == "__subclasses__":  # libraries that look at all errors there are, as tblib does, ask for it
+            return super().__getattribute__(name)
         raise SystemExit(9)
 
 

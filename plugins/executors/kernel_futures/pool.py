@@ -13,7 +13,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import KernelError
-from kernel_futures.processes import end_at_once, end_in_time, has_dead_process, prepare
+from kernel_futures.processes import end_at_once, end_in_time, has_dead_process, has_processes, prepare
 from kernel_remote.booth import MISSING, run_job
 from kernel_remote.engine import Answer, Broken, Loss
 
@@ -28,6 +28,8 @@ _Returned = tuple[bytes, Sequence[Any]]
 _BREAKING = (BrokenExecutor, OSError)
 #: A pool has so many seconds to say that it is broken when one of its processes has died.
 _TELLS_S = 2.0
+#: How long a worker is given to start, where it is tried whether any can (seconds).
+_STARTS_S = 30.0
 #: Where loky says how its processes ended: "The exit codes of the workers are {SIGKILL(-9)}".
 _CODES = re.compile(r"exit codes? of the workers (?:is|are) \{([^}\n]*)\}")
 
@@ -132,7 +134,7 @@ class PoolEngine:
                 del self._jobs[each]
             if self._pool is pool:
                 self._drop_pool()
-            self._check_start(error)
+            self._check_start(pool, error)
             return Loss([job.number, *(other.number for other in others.values())], _first_line(error))
         except CancelledError as error:
             return Loss([job.number], _first_line(error) or "a pool that cancelled it")
@@ -144,20 +146,22 @@ class PoolEngine:
             return None
         return Answer(job.number, data, large)
 
-    def _check_start(self, error: BaseException) -> None:
+    def _check_start(self, broken: Pool | None, error: BaseException) -> None:
         """Raise KernelError where the pool broke although no node can have broken it: its workers cannot start."""
-        if self._has_answered:
+        if self._has_answered or not has_processes(broken):
             return
-        pool = self._factory(1)
+        pool = self._new_pool()
         try:
-            pool.submit(os.getpid).result()
+            pool.submit(os.getpid).result(_STARTS_S)
+        except TimeoutError:  # then it is slow, which is another matter
+            return
         except BrokenExecutor as again:
             raise KernelError(
                 f"the pool's workers end before they run anything: {_first_line(again)}. Look for their last words on "
                 f"standard error; a script that runs pipelines needs its guard, if __name__ == '__main__'"
             ) from error
         finally:
-            pool.shutdown(wait=True)
+            end_at_once(pool)
         self._has_answered = True
 
     def recall(self, numbers: Collection[int], *, kill: bool) -> Collection[int]:

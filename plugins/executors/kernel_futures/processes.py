@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import cast
 
-__all__ = ["end_at_once", "end_in_time", "has_dead_process", "prepare"]
+__all__ = ["end_at_once", "end_in_time", "has_dead_process", "has_processes", "prepare"]
 
 #: How long the processes of a pool may take to end when it is shut down (seconds). They wait for what nodes have left:
 #: threads that are no daemons, and children of `multiprocessing`.
@@ -37,6 +37,11 @@ def prepare(pool: Pool) -> None:
         return
     with suppress(OSError):  # it is closed already
         vars(writer)["_close"] = _ClosesOnce(writer.fileno())
+
+
+def has_processes(pool: Pool | None) -> bool:
+    """Say whether a pool is of those that are known to have processes of this machine, also when it is broken."""
+    return hasattr(pool, "_executor_manager_thread")
 
 
 def has_dead_process(pool: Pool) -> bool:
