@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kernel.values.ownership import sole_owner
@@ -10,8 +10,9 @@ from kernel.values.pickling import PLAIN
 
 if TYPE_CHECKING:
     from kernel.nodes.calling import DeclaredNames
+    from kernel.specs.catalog import Handle, Store
 
-__all__ = ["Held", "forget_held", "hold"]
+__all__ = ["Held", "forget_held", "hold", "taken_over"]
 
 
 class Held:
@@ -29,6 +30,15 @@ def hold(declared: DeclaredNames, outputs: Sequence[Any]) -> Held | None:
         return None
     data = outputs[0]
     return Held(data) if sole_owner(data, 2) else None  # this name and the sequence of outputs
+
+
+def taken_over(store: Store, declared: DeclaredNames, outputs: Sequence[Any]) -> Handle | None:
+    """Have the store keep a turn's only output without a copy, if it can and nobody else has it; else return None."""
+    take_over: Callable[[str, Any], Handle] | None = getattr(store, "take_over", None)
+    if take_over is None or type(declared) is not str:
+        return None
+    held = hold(declared, outputs)
+    return None if held is None else take_over(declared, held.value)
 
 
 def forget_held(names: Sequence[str], made: dict[str, Any]) -> None:

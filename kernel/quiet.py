@@ -10,7 +10,7 @@ from time import time as clock
 from typing import TYPE_CHECKING, Any
 
 from kernel.errors import DatasetError
-from kernel.held import Held, forget_held, hold
+from kernel.held import Held, forget_held, hold, taken_over
 from kernel.nodes.calling import bind_inputs, names_of, unpack_outputs
 from kernel.notes import noted
 from kernel.processes import end_if_forked, this_process
@@ -108,6 +108,9 @@ def _keep(
             if held is not None:
                 made[output] = held
                 return None
+        handle = taken_over(store, output, outputs)
+        if handle is not None:
+            return _kept(store, output, handle, made, saved)
         return _keep_one(store, output, outputs[0], made, saved)
     return sum([_keep_one(store, *each, made, saved) for each in zip(names_of(output), outputs, strict=True)])
 
@@ -115,7 +118,10 @@ def _keep(
 def _keep_one(store: Store, name: str, data: Any, made: Made, saved: list[Any]) -> int:
     if data is None:
         raise DatasetError(NO_VALUE.format(name))
-    handle = store.save(name, data)
+    return _kept(store, name, store.save(name, data), made, saved)
+
+
+def _kept(store: Store, name: str, handle: Any, made: Made, saved: list[Any]) -> int:
     saved.append(handle)
     if made is not None:
         made[name] = handle

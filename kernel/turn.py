@@ -9,7 +9,7 @@ from kernel.datasets.access import load as load_dataset
 from kernel.datasets.access import save as save_dataset
 from kernel.errors import DatasetError, HookError, RebuildError
 from kernel.failure import capture
-from kernel.held import Held, forget_held, hold
+from kernel.held import Held, forget_held, hold, taken_over
 from kernel.nodes.calling import bind_inputs, names_of, unpack_outputs
 from kernel.processes import end_if_forked, this_process
 from kernel.specs.tasks import MADE
@@ -221,13 +221,19 @@ class Turn:
 
     def hold(self, outputs: Sequence[Any]) -> Held | None:
         """Do as the function `hold` says; but what listeners are shown is saved, for they may keep or change it."""
+        return hold(self.worker.program.outputs[self.index], outputs) if self._is_unseen() else None
+
+    def _is_unseen(self) -> bool:
         hooks = self.worker.hooks
-        if hooks.before_dataset_saved is not None or hooks.after_dataset_saved is not None:
-            return None
-        return hold(self.worker.program.outputs[self.index], outputs)
+        return hooks.before_dataset_saved is None and hooks.after_dataset_saved is None
 
     def save(self, outputs: Sequence[Any]) -> None:
         """Save every output, in order; asynchronously all at once where the run says so."""
+        if self._is_unseen() and self.worker.program.datasets.keys().isdisjoint(self.outputs):
+            handle = taken_over(self.worker.program.store, self.worker.program.outputs[self.index], outputs)
+            if handle is not None:
+                self._made[self.outputs[0]] = handle
+                return
         if self.worker.program.is_async:
             for name, data in zip(self.outputs, outputs, strict=True):
                 self._tell_saving(name, data)

@@ -21,6 +21,7 @@ __all__ = [
     "DatasetHooks",
     "Found",
     "Handle",
+    "OwningStore",
     "ResumableCatalog",
     "Store",
     "WarmCatalog",
@@ -62,6 +63,15 @@ class Store(Protocol):
 
     def discard(self, handle: Handle) -> None:
         """Drop a value that this store saved and nobody was told about."""
+        ...
+
+
+@runtime_checkable
+class OwningStore(Protocol):
+    """What a store may have beyond `Store`: values that nobody else has need no copy when they are kept."""
+
+    def take_over(self, name: str, data: Any) -> Handle:
+        """Keep the value itself. The caller has made sure that nobody holds it, or can change a part of it."""
         ...
 
 

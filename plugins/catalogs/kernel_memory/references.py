@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kernel.values.copying import IMMUTABLE, keep
+from kernel_memory.own import Own
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +37,10 @@ class ReferenceStore:
     def save(self, name: str, data: Any) -> Handle:
         """Keep the value; raises `DatasetError` when that cannot be done."""
         return data if type(data) in IMMUTABLE else keep(data, self._modes.get(name), name)
+
+    def take_over(self, name: str, data: Any) -> Handle:
+        """Keep a value that nobody else has as it is; where the user chose a copy mode, as `save` does."""
+        return self.save(name, data) if name in self._modes else Own(data)
 
     def size(self, handle: Handle) -> int:
         """Return 0: the value is its handle."""
