@@ -24,7 +24,7 @@ class Own(Kept):
         self._lock = Lock()  # readers may be threads
 
     def take(self, name: str, last: bool) -> Any:
-        """Return a value that the caller may change; raises `DatasetError` where a copy is wanted and cannot be made."""
+        """Return a value that the caller may change; raises `DatasetError` where a copy cannot be made."""
         with self._lock:
             if last and self._kept is None:
                 return self._value.pop()
