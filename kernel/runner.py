@@ -148,15 +148,17 @@ class Runner:
         run_params: Mapping[str, Any],
         run_id: str | None,
     ) -> Result:
-        from kernel.lifecycle import Lifecycle, refuse  # noqa: PLC0415 - what a run needs is loaded when one starts
-
-        life = Lifecycle(self._hooks(), self._rules, run_params, run_id, self.workers, is_async=self.is_async)
+        hooks = self._hooks()
         clean = False
         try:
             complaints = Complaints()
             with complaints.collected():
                 executor = self._get_executor(pipeline)
+                self._prepare()
                 catalog = self._new_catalog(executor, pipeline)
+            from kernel.lifecycle import Lifecycle, refuse  # noqa: PLC0415 - loaded while workers are prepared
+
+            life = Lifecycle(hooks, self._rules, run_params, run_id, self.workers, is_async=self.is_async)
             if complaints:
                 refuse(complaints, pipeline, datasets, is_async=self.is_async)
             result = life.run(pipeline, datasets, executor, catalog, only_missing_outputs)
@@ -168,6 +170,16 @@ class Runner:
             if not self._warm or not clean:
                 self._shutdown(cancel=not clean)
         return result
+
+    def use(self, executor: Executor) -> None:
+        """Take an executor that was built ahead of the first run, by the same plugin and with the same options."""
+        self._executor = executor
+
+    def _prepare(self) -> None:
+        from kernel.specs.executor import EarlyExecutor  # noqa: PLC0415 - only when a run starts
+
+        if isinstance(self._executor, EarlyExecutor):
+            self._executor.prepare(self.workers)
 
     def _hooks(self) -> Hooks:
         from kernel.hooks import Hooks, Listener  # noqa: PLC0415 - only when a run starts

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from kernel.cli import garbage
+from kernel.cli.ahead import executor_options, start_ahead
 from kernel.cli.logs import set_up_logging
 from kernel.cli.output import flush
 from kernel.cli.progress import Progress
@@ -22,6 +23,7 @@ from kernel.runner import Runner
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kernel.cli.ahead import Ahead
     from kernel.cli.request import Request
     from kernel.pipelines import Pipeline
 
@@ -32,19 +34,25 @@ def execute(request: Request, command: Sequence[str]) -> int:
     """Do what was asked and return the exit code; `command` is what the user typed, in words."""
     set_up_logging(request.log_level)
     progress: Progress | None = None
+    ahead: Ahead | None = None
     secrets: list[str] = []
     try:
         listeners = load_listeners(request.no_plugin)
+        ahead = start_ahead(request, Hooks(listeners))
         project, pipeline = _read(request, listeners)
         secrets = secrets_of(project.credentials)
         progress = Progress(node.name for node in pipeline.nodes)
-        _run(request, project, pipeline, [*listeners, *project.listeners], progress)
+        runner = _runner(request, project, [*listeners, *project.listeners, Listener("kernel.cli", progress)], ahead)
+        _run(request, project, pipeline, runner, progress)
     except (Exception, KeyboardInterrupt) as error:  # whatever it was, the user is told once and gets a code
         from kernel.cli.failures import exit_code, tell  # noqa: PLC0415 - most runs do not fail
 
         flush()
         tell(error, command, full=request.full_traceback, secrets=secrets)
         return exit_code(error, running=progress is not None)
+    finally:
+        if ahead is not None:
+            ahead.executor.shutdown(cancel=True)  # a run that came to its end has done so
     return 0
 
 
@@ -68,10 +76,7 @@ def _read(request: Request, listeners: Sequence[Listener]) -> tuple[Project, Pip
     raise AssertionError
 
 
-def _run(
-    request: Request, project: Project, pipeline: Pipeline, listeners: Sequence[Listener], progress: Progress
-) -> None:
-    runner = _runner(request, project, [*listeners, Listener("kernel.cli", progress)])
+def _run(request: Request, project: Project, pipeline: Pipeline, runner: Runner, progress: Progress) -> None:
     run_id = project.datasets.save_version
     garbage.resume()
     begun = monotonic()
@@ -92,29 +97,28 @@ def _run(
         tell_outputs(result, secrets_of(project.credentials))
 
 
-def _runner(request: Request, project: Project, listeners: Sequence[Listener]) -> Runner:
+def _runner(request: Request, project: Project, listeners: Sequence[Listener], ahead: Ahead | None) -> Runner:
     """Build the runner: what the command says outranks what the project says, and that the defaults.
 
     Options of the project belong to the plugin that it names; they are left out when another is asked for.
     """
-    options: dict[str, Any] = {}
     limit = {} if request.memory_limit is None else {"memory_limit": request.memory_limit}
-    catalog_option = {**request.catalog_option, **limit}
-    for kind, asked, own, own_options, given in (
-        ("executor", request.executor, project.executor, project.executor_options, request.executor_option),
-        ("catalog", request.catalog, project.catalog, project.catalog_options, catalog_option),
-    ):
-        base: Mapping[str, Any] = own_options if asked in (None, own) else {}
-        options[kind] = asked or own
-        options[f"{kind}_options"] = {**base, **given}
-    return Runner(
-        **options,
+    executor, catalog = request.executor or project.executor, request.catalog or project.catalog
+    options = executor_options(request, project.executor_options if executor == project.executor else {})
+    own: Mapping[str, Any] = project.catalog_options if catalog == project.catalog else {}
+    runner = Runner(
+        executor,
+        catalog,
+        executor_options=options,
+        catalog_options={**own, **request.catalog_option, **limit},
         workers=request.workers,
         is_async=request.is_async,
-        start_method=request.start_method,
         hooks=listeners,
         on_failure=request.on_failure,
         death_retries=request.death_retries,
         grace_s=request.grace,
         plugins=False,  # they are among the listeners already, and heard of the project
     )
+    if ahead is not None and ahead.is_of(executor, options):
+        runner.use(ahead.executor)
+    return runner

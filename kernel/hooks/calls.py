@@ -32,6 +32,7 @@ class Hooks:
     """
 
     load_project: Caller | None = None
+    load_settings: Caller | None = None
     after_context_created: Caller | None = None
     after_catalog_created: Caller | None = None
     before_pipeline_run: Caller | None = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kernel.specs.events import Event, Report
     from kernel.specs.tasks import Program, Tasks
 
-__all__ = ["Capabilities", "Executor", "HoldingExecutor", "Reach", "WorkerHooks"]
+__all__ = ["Capabilities", "EarlyExecutor", "Executor", "HoldingExecutor", "Reach", "WorkerHooks"]
 
 
 class Reach(IntEnum):
@@ -116,6 +116,19 @@ class HoldingExecutor(Protocol):
 
     def fetch(self, handles: Sequence[Handle]) -> Sequence[Handle]:
         """Bring handles to the runner: those of the run's outputs, at its end. Raises `DataLost` when one is gone."""
+        ...
+
+
+@runtime_checkable
+class EarlyExecutor(Protocol):
+    """An executor that can begin with what takes long, such as starting processes, before it knows what to run."""
+
+    def prepare(self, workers: int | None) -> None:
+        """Begin, for at most `workers` workers (None: not said). `start` follows, some time later, or `shutdown`.
+
+        Called in the runner's process while a project is still to be imported, or a run to be planned; again, maybe,
+        before each run. What cannot be had yet is no error.
+        """
         ...
 
 

@@ -32,6 +32,14 @@ class ProjectHooks:
         shown the first line of each implementation's docstring, so let it say what kind of project it reads.
         """
 
+    @hookspec(firstresult=True)
+    def load_settings(self, path: Path) -> Mapping[str, Any] | None:
+        """Say which `executor` the project at `path` names, and its `executor_options`, before anything is imported.
+
+        The executor may begin then while the project is loaded. Return None for a project of another kind; what is
+        wrong with the settings is for `load_project` to tell.
+        """
+
     @hookspec
     def after_context_created(self, context: Project) -> None:
         """Listen to a project that has been read."""

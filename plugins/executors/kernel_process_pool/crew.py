@@ -5,19 +5,17 @@ from __future__ import annotations
 import pickle
 import selectors
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from kernel.errors import KernelError
 from kernel.specs.events import Event, Failure, Outcomes, Published, State, WorkerDown, WorkerUp
 from kernel_process_pool.deaths import CUT, Death, FalseStarts, in_words, is_running
-from kernel_process_pool.launchers import Launcher
 from kernel_process_pool.overdue import Overdue
 from kernel_process_pool.room import Room
 from kernel_process_pool.silence import Silence
 from kernel_process_pool.slots import Slots
-from kernel_process_pool.stacks import Stacks
 from kernel_process_pool.streams import open_stream
 from kernel_process_pool.turnover import FAREWELL_S, Turnover
 from kernel_process_pool.verdicts import cancelled, not_taken_up, of_running, without_result
@@ -27,39 +25,26 @@ from kernel_remote.records import heard
 
 if TYPE_CHECKING:
     from kernel_process_pool.dispatch import Dispatch
+    from kernel_process_pool.maker import Maker
     from kernel_process_pool.options import Options
 
 __all__ = ["Crew"]
 
 
 class Crew:
-    """Up to `size` worker processes, their streams, and the one who makes them.
-
-    `modules` are loaded before workers are made, `variables` added to their environment.
-    """
+    """Up to `size` worker processes, their streams, and the one who makes them, which ends with them."""
 
     def __init__(
-        self,
-        method: str,
-        size: int,
-        modules: Sequence[str],
-        selector: selectors.BaseSelector,
-        dispatch: Dispatch,
-        options: Options,
-        variables: Mapping[str, str],
+        self, maker: Maker, size: int, selector: selectors.BaseSelector, dispatch: Dispatch, options: Options
     ) -> None:
         self.size = size
         self.links: dict[int, WorkerLink] = {}
         self._selector = selector
         self._dispatch = dispatch
-        self._stacks = Stacks()
-        try:
-            self._launcher = Launcher(method, modules, self._stacks.fd, variables)
-        except BaseException:
-            self._stacks.close()
-            raise
+        self._maker = maker
+        self._launcher = maker.launcher
         self._slots = Slots(size)
-        self._silence = Silence(options.report_silent_after, self._stacks, self._launcher.kill)
+        self._silence = Silence(options.report_silent_after, maker.stacks, self._launcher.kill)
         self._overdue = Overdue(self._silence, self._launcher.kill)
         self._turnover = Turnover(options)
         self._program = b""
@@ -287,9 +272,8 @@ class Crew:
         for fd in self._launcher.descriptors():
             if fd in self._selector.get_map():
                 self._selector.unregister(fd)
-        self._launcher.close()
+        self._maker.close()
         self._slots.close()
-        self._stacks.close()
 
     def _last_words(self, key: selectors.SelectorKey, mask: int) -> None:
         try:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from kernel.errors import KernelError
+from kernel.sizing import usable_cpus
 from kernel.specs.events import Event, Outcomes, WorkerDown
 from kernel.specs.executor import Capabilities, Reach
 from kernel_process_pool.crew import Crew
 from kernel_process_pool.dispatch import Dispatch
 from kernel_process_pool.libraries import imported_by, is_installed
+from kernel_process_pool.maker import Maker
 from kernel_process_pool.methods import choose_method
 from kernel_process_pool.options import Options
 from kernel_process_pool.parcel import parcel
@@ -68,6 +70,8 @@ class ProcessPoolExecutor:
             self.capabilities = evolve(self.capabilities, chains=False)  # a worker may be replaced after any node
         self._dispatch = Dispatch()
         self._crew: Crew | None = None
+        #: Was started ahead, for a run that has not begun.
+        self._ahead: Maker | None = None
         self._selector: selectors.BaseSelector
         #: What the workers may have loaded: code that was loaded again here is new to them.
         self._loaded: Loaded
@@ -90,11 +94,23 @@ class ProcessPoolExecutor:
         _, functions = self._checked
         self._hidden = check_functions(nodes, functions)
 
-    def start(self, program: Program, workers: int) -> int:
-        """Make ready for a run; workers are made as turns come in, and kept for the next run."""
+    def prepare(self, workers: int | None) -> None:
+        """Start the process that makes workers, unless it is there, or has to be forked off when the run starts."""
+        if self._crew is None and self._ahead is None and self._method != "fork":
+            try:
+                self._ahead = Maker(self._method)
+            except OSError:  # whatever there is no room for now will be missed, and told of, by the run
+                return
+            self._ahead.start_ahead(self._variables_for(workers or usable_cpus()))
+
+    def _variables_for(self, workers: int) -> Mapping[str, str]:
         if workers not in self._variables:  # asking what a control group allows takes as long as a short run
             self._variables[workers] = thread_variables(self._options.threads_per_worker, workers)
-        variables = self._variables[workers]
+        return self._variables[workers]
+
+    def start(self, program: Program, workers: int) -> int:
+        """Make ready for a run; workers are made as turns come in, and kept for the next run."""
+        variables = self._variables_for(workers)
         if self._crew is not None and (self._crew.size < workers or self._loaded.has_changed()):
             self.shutdown()
         if self._crew is None:
@@ -118,11 +134,22 @@ class ProcessPoolExecutor:
                 undo.callback(os.close, self._wake)
                 self._selector = undo.enter_context(selectors.DefaultSelector())
                 self._selector.register(self._woken, selectors.EVENT_READ, self)
-                crew = Crew(self._method, workers, modules, self._selector, self._dispatch, self._options, variables)
+                maker = self._maker_for(modules, variables)
+                undo.callback(maker.close)
+                maker.begin(modules, variables)
+                crew = Crew(maker, workers, self._selector, self._dispatch, self._options)
             except OSError as error:
                 raise KernelError(f"no worker can be made: {error.strerror}") from error
             undo.pop_all()
         return crew
+
+    def _maker_for(self, modules: Sequence[str], variables: Mapping[str, str]) -> Maker:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.is_fit_for(modules, variables):
+            return ahead
+        if ahead is not None:
+            ahead.discard()
+        return Maker(self._method)
 
     def submit(self, tasks: Tasks) -> None:
         """Queue turns and send what can be sent now."""
@@ -205,6 +232,9 @@ class ProcessPoolExecutor:
 
     def shutdown(self, *, cancel: bool = False) -> None:
         """End the workers; with `cancel`, at once."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.discard()
         crew, self._crew = self._crew, None
         if crew is None:
             return
@@ -217,15 +247,11 @@ class ProcessPoolExecutor:
 def _loaded_for_all(program: Program) -> Sequence[str]:
     """List what the process that makes workers loads, in this order; what is the project's is left to each worker."""
     store = type(program.store).__module__
-    return (*_OWN_MODULES, *([store] if is_installed(store) else []), *imported_by(program.modules))
+    return (*([store] if is_installed(store) else []), *imported_by(program.modules))
 
 
 def _has_failures(event: Event) -> bool:
     return isinstance(event, Outcomes) and bool(event.failures)
-
-
-#: What every worker needs: loaded once, by whoever makes them.
-_OWN_MODULES = ("kernel_process_pool.child", "kernel_process_pool.server")
 
 
 def _time_to(*moments: float | None) -> float | None:

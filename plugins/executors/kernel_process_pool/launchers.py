@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from time import time_ns
 from typing import Any
 
@@ -35,24 +36,28 @@ _log = logging.getLogger("kernel")
 _marks = count()
 
 
-class Launcher:
-    """Makes workers and tells of their ends. The server is started with the first worker.
+#: What the server needs whatever it is going to make: every worker has it.
+_OWN_MODULES = ("kernel_process_pool.child", "kernel_process_pool.server")
 
-    `stacks` is a descriptor that every worker gets, `environ` what is added to their environment. Raises ConfigError
-    for the method `fork` while other threads live.
+
+class Launcher:
+    """Makes workers and tells of their ends. The server is started with the first worker, or ahead of it.
+
+    `stacks` is a descriptor that every worker gets. Raises ConfigError for the method `fork` while other threads live.
     """
 
-    def __init__(self, method: str, modules: Sequence[str], stacks: int, environ: Mapping[str, str]) -> None:
+    def __init__(self, method: str, stacks: int) -> None:
         self._mark = f"{os.getpid()}-{time_ns()}-{next(_marks)}"
-        self._environ = {**environ, MARK: self._mark}
         self._boot: dict[str, Any] = {
             "method": method,
-            "modules": list(modules),
+            "modules": _OWN_MODULES,
             "path": search_path(),
             "runner": os.getpid(),
             "python": [sys.executable, *_flags(), "-P"],
             "stacks": stacks,
         }
+        #: What each server is told before it makes workers.
+        self._instructions: dict[str, Any] = {}
         self._server: ServerProcess | None = None
         self._control: socket.socket | None = None
         self._pids: dict[int, int] = {}
@@ -64,14 +69,42 @@ class Launcher:
         if method == "fork":
             refuse_unsafe_fork()
 
+    def start_ahead(self, variables: Mapping[str, str]) -> None:
+        """Start the server now, with these variables; raises OSError when there is no room for it."""
+        self._server, self._control = start_server(self._boot, {**variables, MARK: self._mark})
+
+    def load(self, module: str, variables: Mapping[str, str]) -> None:
+        """Have a server that was started ahead load a library that is loaded here just now, in the same world."""
+        self._tell([module, self._world(variables)])
+
+    def begin(self, modules: Sequence[str], variables: Mapping[str, str]) -> None:
+        """Have the server load the rest of what all workers need, in the caller's world as it is now."""
+        self._boot["path"] = search_path()
+        self._instructions = {"modules": list(modules), "world": self._world(variables)}
+        self._tell(self._instructions)
+
+    def _world(self, variables: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "path": search_path(),
+            "environ": {**os.environ, **variables, MARK: self._mark},
+            "folder": _folder(),
+        }
+
+    def _tell(self, message: Any) -> None:
+        if self._control is not None:
+            with suppress(OSError):  # it has ended: `collect` finds that out, or another one is started
+                self._control.sendall(json.dumps(message).encode() + b"\n")
+
     def start(self, number: int, stream: socket.socket, slots: int) -> None:
         """Ask for worker `number`; it gets this end of its stream, and the descriptor of the slots."""
         if self._control is None:
             self._rest, self._is_there = b"", False
             try:
-                self._server, self._control = start_server(self._boot, self._environ)
+                self.start_ahead({})
             except OSError as error:
                 raise KernelError(f"the process that makes workers could not be started: {error.strerror}") from error
+            self._tell(self._instructions)
+        assert self._control is not None
         self._asked.add(number)
         with stream:
             try:
@@ -171,6 +204,12 @@ class Launcher:
             except ProcessLookupError:
                 return  # collected meanwhile; the news is on its way
 
+    def discard(self) -> None:
+        """End a server that has made nothing, whatever it does."""
+        if self._server is not None:
+            self._server.kill()
+        self.close()
+
     def close(self) -> None:
         """End what is left of the workers, and whatever made them."""
         self._close_control()
@@ -185,6 +224,13 @@ class Launcher:
                 end_group(pid)
             end_marked(self._mark, _SWEEP_S)
         self._pids.clear()
+
+
+def _folder() -> str | None:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return None
 
 
 def _flags() -> list[str]:

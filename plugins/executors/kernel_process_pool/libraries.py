@@ -14,10 +14,20 @@ from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, cast
 
-__all__ = ["imported_by", "is_installed"]
+__all__ = ["imported_by", "is_from_a_library", "is_installed", "unused_by"]
 
 #: Our own packages count as installed wherever they are.
-_OURS = ("kernel", "kernel_process_pool", "kernel_remote", "kernel_memory", "kernel_shared_memory", "kernel_objects")
+_OURS = frozenset(
+    {
+        "kernel",
+        "kernel_process_pool",
+        "kernel_remote",
+        "kernel_memory",
+        "kernel_shared_memory",
+        "kernel_objects",
+        "kernel_project",
+    }
+)
 _FOLDERS = frozenset({"site-packages", "dist-packages"})
 _STDLIB = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib"))
 
@@ -50,9 +60,34 @@ def is_installed(name: str) -> bool:
     origin = getattr(getattr(sys.modules.get(name), "__spec__", None), "origin", None)
     if not isinstance(origin, str):
         return False
-    if origin in {"built-in", "frozen"}:
-        return True
-    return not _FOLDERS.isdisjoint(Path(origin).parts) or origin.startswith(_STDLIB)
+    return origin in {"built-in", "frozen"} or is_from_a_library(origin) or origin.startswith(_STDLIB)
+
+
+def is_from_a_library(file: str) -> bool:
+    """Say whether a module's file is where distributions are installed."""
+    return not _FOLDERS.isdisjoint(Path(file).parts)
+
+
+def unused_by(loaded: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """List those of the modules that somebody who loads `wanted` would not have, as far as what is loaded here tells.
+
+    Those that are wanted have their packages, and what they use has what that uses.
+    """
+    waiting = [name for name in wanted if name in sys.modules]
+    had = set(waiting)
+    while waiting:
+        name = waiting.pop()
+        for each in (*_packages_of(name), *_used_by(sys.modules[name])):
+            if each not in had:
+                had.add(each)
+                waiting.append(each)
+    return [name for name in loaded if name not in had]
+
+
+def _packages_of(name: str) -> Iterator[str]:
+    while name := name.rpartition(".")[0]:
+        if name in sys.modules:
+            yield name
 
 
 def _top(name: str) -> str:

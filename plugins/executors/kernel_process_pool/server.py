@@ -18,9 +18,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from kernel.starting import STARTING
 from kernel_process_pool.deaths import reap
@@ -36,15 +38,17 @@ _PATIENCE_S = 2.0
 
 
 def main(control: socket.socket, boot: dict[str, Any]) -> NoReturn:
-    """Serve requests until the runner closes the stream or ends."""
+    """Serve requests until the runner closes the stream or ends.
+
+    It may be started long before there is anything to run: then it loads, one by one, what the runner loads meanwhile.
+    What is asked for comes as lines of JSON: `[module, world]` to load one, once a table with the rest of what workers
+    need, and from then on the number of a worker, with the descriptors of its stream and of the slots.
+    """
     adopt_orphans()
     server = _Server(control, boot)
     server.tell(["here"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if boot["method"] != "spawn":
-        server.load_modules()
-    server.take_signals()  # only now: what is inherited, or loaded, may have set them in other ways
-    gc.freeze()  # what server and workers share is left out of collections, which would copy its pages
+    server.load(boot["modules"])
     server.serve()
     os._exit(0)
 
@@ -63,27 +67,37 @@ class _Server:
 
     # -- before the first worker ----------------------------------------------------------------------------------
 
-    def load_modules(self) -> None:
-        """Load what all workers need, so that they have it when they start; tell which modules could not be loaded.
-
-        A library that starts threads makes forking unsafe from then on: workers are spawned then.
-        """
+    def load(self, modules: Sequence[str]) -> None:
+        """Load what workers need, so that they have it when they start; tell which modules could not be loaded."""
+        if self._spawns:
+            return
         before = signal.signal(signal.SIGALRM, self._leave_if_alone)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
         signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
-        for name in self._boot["modules"]:
+        for name in modules:
             try:
                 importlib.import_module(name)
             except BaseException as error:  # the worker that needs it fails with the whole story, to the right node
                 self.tell(["missing", name, f"{type(error).__name__}: {error}"])
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        names = _threads()
+
+    def _begin(self, instructions: dict[str, Any]) -> None:
+        """Take on the runner's world, load what is missing and be ready to make workers.
+
+        A library that starts threads makes forking unsafe from then on: workers are spawned then.
+        """
+        _enter(instructions["world"])
+        self._boot["path"] = sys.path
+        self.load(instructions["modules"])
+        names = () if self._spawns else _threads()
         if names:
             self._spawns = True
             self.tell(["threads", ", ".join(names)])
+        self._take_signals()  # only now: what is inherited, or loaded, may have set them in other ways
+        gc.freeze()  # what server and workers share is left out of collections, which would copy its pages
 
-    def take_signals(self) -> None:
+    def _take_signals(self) -> None:
         """Let the ends of workers wake `serve`."""
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
@@ -115,7 +129,7 @@ class _Server:
             wait_readable(self._woken, until - monotonic())
 
     def _take_requests(self) -> bool:
-        """Start the workers that are asked for; False when the runner has closed the stream."""
+        """Do what is asked; False when the runner has closed the stream."""
         try:
             data, fds, flags, _ = socket.recv_fds(self._control, 65536, 64)
         except ConnectionError:  # it ended with something unread
@@ -123,15 +137,24 @@ class _Server:
         if not data:
             return False
         *requests, self._rest = (self._rest + data).split(b"\n")
-        if flags & socket.MSG_CTRUNC:  # each message with descriptors is received by itself
+        is_cut = bool(flags & socket.MSG_CTRUNC)  # of what is received at once, the last message alone has descriptors
+        if is_cut:
             for fd in fds:
                 os.close(fd)
-            for request in requests:
-                self.tell(["refused", json.loads(request), os.strerror(errno.EMFILE)])
-            return True
-        self._descriptors += fds
-        for request in requests:
-            self._start(json.loads(request), self._descriptors.pop(0), self._descriptors.pop(0))
+        else:
+            self._descriptors += fds
+        for line in requests:
+            request: Any = json.loads(line)
+            if isinstance(request, int) and is_cut:
+                self.tell(["refused", request, os.strerror(errno.EMFILE)])
+            elif isinstance(request, int):
+                self._start(request, self._descriptors.pop(0), self._descriptors.pop(0))
+            elif isinstance(request, dict):
+                self._begin(cast("dict[str, Any]", request))
+            else:
+                module, world = request
+                _enter(world)
+                self.load([module])
         return True
 
     def _start(self, number: int, stream: int, slots: int) -> None:
@@ -178,6 +201,18 @@ class _Server:
             self._control.sendall(json.dumps(message).encode() + b"\n")
         except OSError:  # the runner is gone; the loop sees that for itself
             return
+
+
+def _enter(world: dict[str, Any]) -> None:
+    """Put in force what the runner's modules find just now: where to search, variables, the folder."""
+    sys.path[:] = world["path"]
+    variables = world["environ"]
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+    if world["folder"] is not None:
+        with suppress(OSError):  # it may be none that the server can enter, and need not be
+            os.chdir(world["folder"])
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,75 @@
+"""The process that makes workers, as a pool has it: started with the first worker, or ahead, while a project loads.
+
+Ahead it has nothing to do but to load what the runner loads: both import the libraries of a project at the same time,
+where the server would else begin when the runner is done. What it has loaded in vain is not used: then it is ended, and
+another one starts as it would have without all this.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from kernel_process_pool.launchers import Launcher
+from kernel_process_pool.libraries import unused_by
+from kernel_process_pool.stacks import Stacks
+from kernel_process_pool.watch import LibraryWatch
+
+__all__ = ["Maker"]
+
+
+class Maker:
+    """A launcher, and the file for the stacks of its workers. Raises what `Launcher` raises."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self.stacks = Stacks()
+        try:
+            self.launcher = Launcher(method, self.stacks.fd)
+        except BaseException:
+            self.stacks.close()
+            raise
+        self._watch: LibraryWatch | None = None
+        self._variables: Mapping[str, str] = {}
+
+    def start_ahead(self, variables: Mapping[str, str]) -> None:
+        """Start the server before there is a run, and have it load the libraries that a project imports from now on."""
+        with suppress(OSError):  # where there is no room for it now, the run will find room or say that there is none
+            self.launcher.start_ahead(variables)
+            self._variables = variables
+            if self._method == "forkserver":
+                self._watch = LibraryWatch(lambda module: self.launcher.load(module, variables))
+                self._watch.begin()
+
+    def is_fit_for(self, modules: Sequence[str], variables: Mapping[str, str]) -> bool:
+        """Say whether the server, if it was started ahead, has loaded nothing but what these modules load, too."""
+        watch, self._watch = self._watch, None
+        if watch is None:
+            return True
+        watch.end()
+        if not watch.loaded:
+            return True
+        if variables != self._variables and "numba" in sys.modules:
+            return False  # its most threads are for good; other libraries can be told of another number
+        return not unused_by(watch.loaded, modules)
+
+    def begin(self, modules: Sequence[str], variables: Mapping[str, str]) -> None:
+        """Have the server, and each that takes its place, load what workers need, with these variables.
+
+        A server that was started ahead keeps to those that it has, which its workers then change for all libraries:
+        whether one may be changed is seen by what it had when the library was loaded.
+        """
+        self.launcher.begin(modules, self._variables or variables)
+
+    def discard(self) -> None:
+        """End a server that has made no worker yet, at once."""
+        if self._watch is not None:
+            self._watch.end()
+        self.launcher.discard()
+        self.stacks.close()
+
+    def close(self) -> None:
+        """End the server and what is left of its workers."""
+        self.launcher.close()
+        self.stacks.close()

@@ -1,0 +1,61 @@
+"""Sees which libraries a project imports, at the moment when it does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from inspect import currentframe
+from types import FrameType, ModuleType
+
+from kernel.processes import Home
+from kernel_process_pool.libraries import is_from_a_library, is_installed
+
+__all__ = ["LibraryWatch"]
+
+#: Between a statement and this finder.
+_PASSED = (__name__, "importlib", "importlib._bootstrap", "importlib._bootstrap_external")
+
+
+class LibraryWatch:
+    """Tells of each module of an installed distribution, when a module of the project is about to import it.
+
+    It is asked first of all finders, and finds nothing.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._home = Home()
+        #: What was told of, in order.
+        self.loaded: list[str] = []
+
+    def begin(self) -> None:
+        """See what is imported from now on."""
+        sys.meta_path.insert(0, self)
+
+    def end(self) -> None:
+        """See no more."""
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Look who wants to import what; return None, as every finder does that knows nothing of a module."""
+        del target
+        if self._home.is_here and not _is_librarys(currentframe()):
+            spec = PathFinder.find_spec(name, path)
+            if spec is not None and spec.origin is not None and is_from_a_library(spec.origin):
+                self.loaded.append(name)
+                self._tell(name)
+        return None
+
+
+def _is_librarys(frame: FrameType | None) -> bool:
+    """Say whether a module is imported by a library, which will be loaded with all that it imports itself."""
+    while frame is not None:
+        importer = frame.f_globals.get("__name__")
+        if importer not in _PASSED:
+            return not isinstance(importer, str) or (importer != "__main__" and is_installed(importer))
+        frame = frame.f_back
+    return True
