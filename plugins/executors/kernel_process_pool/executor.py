@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import selectors
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -26,13 +26,10 @@ from kernel_process_pool.stragglers import POLL_S, Stragglers
 from kernel_process_pool.threads import variables_for as thread_variables
 from kernel_process_pool.verdicts import cancelled
 from kernel_remote.definitions import ship
-from kernel_remote.hidden import hidden_modules
 from kernel_remote.loaded import Loaded
-from kernel_remote.travel import check_functions, distinct_functions
+from kernel_remote.travel import Sendable
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from kernel.nodes import Node
     from kernel.specs.tasks import Program, Tasks
 
@@ -80,19 +77,13 @@ class ProcessPoolExecutor:
         self._stragglers = Stragglers()
         #: By number of workers.
         self._variables: dict[int, dict[str, str]] = {}
-        #: The nodes that were looked at last, and their functions: most runs of a warm pool are of the same nodes.
-        self._checked: tuple[Sequence[Node], Sequence[Callable[..., Any]]] = (), ()
-        #: What was found when the nodes of the coming run were looked at.
-        self._hidden: list[ModuleType] | None = None
+        self._sendable = Sendable()
         #: The runner was told of a failure, or of a death, and has dealt with it when it calls again.
         self._told_failure = False
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
-        if self._checked[0] is not nodes:
-            self._checked = nodes, distinct_functions(nodes)
-        _, functions = self._checked
-        self._hidden = check_functions(nodes, functions)
+        self._sendable.check(nodes)
 
     def prepare(self, workers: int | None) -> None:
         """Start the process that makes workers, unless it is there, or has to be forked off when the run starts."""
@@ -117,10 +108,9 @@ class ProcessPoolExecutor:
             self._crew = self._new_crew(program, workers, variables)
         self._events.clear()
         self._dispatch.begin(program)
-        hidden, self._hidden = self._hidden, None
-        if hidden is None:
-            hidden = hidden_modules(program.modules)
-        self._crew.begin(parcel(ship(program.for_travel(), hidden), variables), workers, program.names)
+        with self._sendable.explained():
+            shipment = ship(program.for_travel(), self._sendable.hidden(program.modules))
+        self._crew.begin(parcel(shipment, variables), workers, program.names)
         if not self._crew.active():
             self._crew.grow(1)
         return workers
@@ -134,7 +124,7 @@ class ProcessPoolExecutor:
                 undo.callback(os.close, self._wake)
                 self._selector = undo.enter_context(selectors.DefaultSelector())
                 self._selector.register(self._woken, selectors.EVENT_READ, self)
-                maker = self._maker_for(modules, variables)
+                maker = self._maker_for(modules, program.modules, variables)
                 undo.callback(maker.close)
                 maker.begin(modules, variables)
                 crew = Crew(maker, workers, self._selector, self._dispatch, self._options)
@@ -143,9 +133,9 @@ class ProcessPoolExecutor:
             undo.pop_all()
         return crew
 
-    def _maker_for(self, modules: Sequence[str], variables: Mapping[str, str]) -> Maker:
+    def _maker_for(self, modules: Sequence[str], own: Sequence[str], variables: Mapping[str, str]) -> Maker:
         ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.is_fit_for(modules, variables):
+        if ahead is not None and ahead.is_fit_for(modules, own, variables):
             return ahead
         if ahead is not None:
             ahead.discard()

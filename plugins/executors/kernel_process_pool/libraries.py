@@ -68,11 +68,13 @@ def is_from_a_library(file: str) -> bool:
     return not _FOLDERS.isdisjoint(Path(file).parts)
 
 
-def unused_by(loaded: Iterable[str], wanted: Iterable[str]) -> list[str]:
+def unused_by(loaded: Iterable[str], wanted: Iterable[str], own: Iterable[str]) -> list[str]:
     """List those of the modules that somebody who loads `wanted` would not have, as far as what is loaded here tells.
 
-    Those that are wanted have their packages, and what they use has what that uses.
+    What is wanted comes with its packages, and with what it uses. The packages of `own` are the project's, so nobody
+    but a worker loads them.
     """
+    tops = set(map(_top, own))
     waiting = [name for name in wanted if name in sys.modules]
     had = set(waiting)
     while waiting:
@@ -81,7 +83,7 @@ def unused_by(loaded: Iterable[str], wanted: Iterable[str]) -> list[str]:
             if each not in had:
                 had.add(each)
                 waiting.append(each)
-    return [name for name in loaded if name not in had]
+    return [name for name in loaded if name not in had or _top(name) in tops]
 
 
 def _packages_of(name: str) -> Iterator[str]:

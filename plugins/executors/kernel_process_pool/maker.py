@@ -42,8 +42,11 @@ class Maker:
                 self._watch = LibraryWatch(lambda module: self.launcher.load(module, variables))
                 self._watch.begin()
 
-    def is_fit_for(self, modules: Sequence[str], variables: Mapping[str, str]) -> bool:
-        """Say whether the server, if it was started ahead, has loaded nothing but what these modules load, too."""
+    def is_fit_for(self, modules: Sequence[str], own: Sequence[str], variables: Mapping[str, str]) -> bool:
+        """Say whether the server, if it was started ahead, has loaded nothing but what these modules load, too.
+
+        `own` are modules of the project, which are for workers alone.
+        """
         watch, self._watch = self._watch, None
         if watch is None:
             return True
@@ -52,7 +55,7 @@ class Maker:
             return True
         if variables != self._variables and "numba" in sys.modules:
             return False  # its most threads are for good; other libraries can be told of another number
-        return not unused_by(watch.loaded, modules)
+        return not unused_by(watch.loaded, modules, own)
 
     def begin(self, modules: Sequence[str], variables: Mapping[str, str]) -> None:
         """Have the server, and each that takes its place, load what workers need, with these variables.

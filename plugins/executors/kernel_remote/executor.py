@@ -16,16 +16,13 @@ from kernel.nodes.calling import names_of
 from kernel.specs.events import Event, Failure, Outcomes, Repeated, State, WorkerDown, WorkerUp
 from kernel_remote.booth import nth
 from kernel_remote.engine import Answer, DataGone, Job, Loss, Ref, TimedOut, Unstarted
-from kernel_remote.hidden import hidden_modules
 from kernel_remote.jobs import Sending, boot, brought, pack
 from kernel_remote.records import heard
-from kernel_remote.travel import check_functions
+from kernel_remote.travel import Sendable
 from kernel_remote.turns import too_long
 from kernel_remote.waiting import Waiting
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from kernel.nodes import Node
     from kernel.specs.executor import Capabilities
     from kernel.specs.tasks import Program, Tasks
@@ -62,22 +59,23 @@ class RemoteExecutor:
         self._workers: dict[str, int] = {}
         #: How often the engine ran a node again that was done.
         self._starts: dict[int, int] = {}
-        self._hidden: list[ModuleType] | None = None
+        self._sendable = Sendable()
 
     # -- the contract ---------------------------------------------------------------------------------------------
 
     def validate_nodes(self, nodes: Sequence[Node]) -> None:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
-        self._hidden = check_functions(nodes)
+        self._sendable.check(nodes)
 
     def start(self, program: Program, workers: int) -> int:
         """Make ready for a run: the program goes to each worker once."""
-        hidden, self._hidden = hidden_modules(program.modules) if self._hidden is None else self._hidden, None
         self._runs += 1
         key = f"{self._session}/{self._runs}"
         self._inbox, self._sent, self._events, self._workers, self._starts = SimpleQueue(), {}, [], {}, {}
         self._program, self._waiting = program, Waiting(program, self._engine.batch_s)
-        return self._engine.open(boot(key, program, hidden, self._engine), self._inbox, workers)
+        with self._sendable.explained():
+            shipped = boot(key, program, self._sendable.hidden(program.modules), self._engine)
+        return self._engine.open(shipped, self._inbox, workers)
 
     def submit(self, tasks: Tasks) -> None:
         """Queue turns and send what can be sent now."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from operator import attrgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from kernel_remote.hidden import hidden_modules, home, taken_by_value
 if TYPE_CHECKING:
     from kernel.nodes import Node
 
-__all__ = ["check_functions", "distinct_functions", "dumps", "obstacle"]
+__all__ = ["Sendable", "dumps", "obstacle"]
 
 
 def dumps(value: Any, hidden: Sequence[ModuleType] = ()) -> bytes:
@@ -46,18 +47,54 @@ def obstacle(value: Any, hidden: Sequence[ModuleType] = ()) -> str | None:
     return None
 
 
-def distinct_functions(nodes: Sequence[Node]) -> list[Callable[..., Any]]:
+class Sendable:
+    """Says whether the functions of nodes can be sent. The verdict is kept: most runs of a warm runner are of the same.
+
+    What they hold may have changed since, and may stop them after all: then shipping them fails, `explained`.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: Sequence[Node] = ()
+        self._functions: Sequence[Callable[..., Any]] = ()
+        self._is_known = False
+        #: What was found when the nodes of the coming run were looked at.
+        self._hidden: Sequence[ModuleType] | None = None
+
+    def check(self, nodes: Sequence[Node]) -> None:
+        """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
+        if self._nodes is not nodes:
+            self._nodes, self._functions, self._is_known = nodes, _distinct_functions(nodes), False
+        if not self._is_known:
+            self._hidden = _check_functions(nodes, self._functions)
+            self._is_known = True
+
+    def hidden(self, modules: Iterable[str]) -> Sequence[ModuleType]:
+        """Return what goes by value of the modules that a run's functions are in."""
+        hidden, self._hidden = self._hidden, None
+        return hidden_modules(modules) if hidden is None else hidden
+
+    @contextmanager
+    def explained(self) -> Generator[None]:
+        """Have an error of what ships the functions say which node it is about, where a look at them tells."""
+        try:
+            yield
+        except Exception:
+            self._is_known = False
+            self.check(self._nodes)
+            raise
+
+
+def _distinct_functions(nodes: Sequence[Node]) -> list[Callable[..., Any]]:
     """List what the nodes run, each function once: many nodes may share one."""
     every = list(map(attrgetter("func"), nodes))
     return list(dict(zip(map(id, every), every, strict=True)).values())
 
 
-def check_functions(nodes: Sequence[Node], functions: Sequence[Callable[..., Any]] | None = None) -> list[ModuleType]:
+def _check_functions(nodes: Sequence[Node], functions: Sequence[Callable[..., Any]]) -> list[ModuleType]:
     """Raise one `ValidationError` with all nodes that cannot be sent; return the modules that have to go by value.
 
-    `functions` are those of the nodes, for callers who have them already.
+    `functions` are those of the nodes.
     """
-    functions = distinct_functions(nodes) if functions is None else functions
     hidden = hidden_modules(set(map(home, functions)))
     if obstacle(functions, hidden) is None:  # one look at all of them, for they share most of what they need
         return hidden

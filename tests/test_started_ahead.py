@@ -1,0 +1,235 @@
+"""The process that makes workers starts while a project is imported, and loads the libraries that it uses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from kernel.cli import main
+from watching import is_alive, started_by, wait_until
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("no_leftovers")]
+
+#: Notes who imports it, in which world.
+LIBRARY = """
+import json, os
+with open(os.environ["NOTES"], "a") as file:
+    here = {"what": __name__, "pid": os.getpid(), "told": os.environ.get("TOLD"), "folder": os.getcwd()}
+    print(json.dumps(here), file=file)
+def tool(x):
+    return x
+"""
+FLOW = """
+import os
+from kernel import node, pipeline as make
+{}
+def use(x):
+    tool(x)
+    return [os.getpid(), os.getppid()]
+
+def keep(found):
+    import json
+    with open(os.environ["FOUND"], "w") as file:
+        json.dump(found, file)
+
+pipeline = make([node(use, "x", "found", name="use"), node(keep, "found", None, name="keep")])
+datasets = {{"x": 1}}
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Libraries that are installed, and how to run a project that uses them."""
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    for name in ("first_library", "second_library"):
+        (installed / f"{name}.py").write_text(LIBRARY)
+    return Place(tmp_path, installed)
+
+
+class Place:
+    def __init__(self, folder, installed):
+        self.folder, self.installed = folder, installed
+        self.notes, self.found = folder / "notes", folder / "found"
+
+    @property
+    def environment(self):
+        return {
+            **os.environ,
+            "NOTES": str(self.notes),
+            "FOUND": str(self.found),
+            "PYTHONPATH": str(self.installed),
+        }
+
+    def write(self, name, code):
+        file = self.folder / name
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_text(textwrap.dedent(code))
+        return file
+
+    def start(self, *words):
+        return subprocess.Popen(
+            [sys.executable, "-m", "kernel", "run", *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *words):
+        process = self.start(*words)
+        said = process.communicate(timeout=60)[0]
+        return process.returncode, said, process.pid
+
+    def noted(self):
+        return [json.loads(line) for line in self.notes.read_text().splitlines()] if self.notes.exists() else []
+
+    def loaded_by(self, name):
+        return [each["pid"] for each in self.noted() if each["what"] == name]
+
+
+def test_the_libraries_of_a_project_are_loaded_twice_by_the_runner_and_for_all_workers(place):
+    place.write("flow.py", FLOW.format("from first_library import tool\nimport second_library"))
+    code, said, runner = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+    _, server = json.loads(place.found.read_text())
+    assert set(place.loaded_by("first_library")) == {runner, server}
+    assert set(place.loaded_by("second_library")) == {runner, server}
+    assert len(place.noted()) == 4
+
+
+def test_it_starts_before_the_first_module_of_the_project_is_imported(place):
+    place.write(
+        "flow.py",
+        FLOW.format(
+            """
+            import subprocess
+            if os.environ.get("RUNNER", str(os.getpid())) == str(os.getpid()):
+                os.environ["RUNNER"] = str(os.getpid())
+                from pathlib import Path
+                children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+                assert len(children) == 1, children
+                os.environ["SERVER"] = children[0]
+            from first_library import tool
+            """
+        ).replace("\n            ", "\n"),
+    )
+    code, said, _ = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+
+
+def test_it_starts_for_an_executor_that_only_the_settings_name(place):
+    place.write(
+        "pyproject.toml", '[tool.kernel]\npipelines = "flow:pipeline"\nexecutor = "process_pool"\nsource = "src"\n'
+    )
+    place.write("conf/catalog.yml", "x:\n  type: memory\n")
+    flow = FLOW.replace('datasets = {{"x": 1}}', "").replace('"x", "found"', 'None, "found"').replace("use(x)", "use()")
+    flow = flow.replace("tool(x)", "tool(1)")
+    place.write("src/flow.py", flow.format("from first_library import tool"))
+    code, said, runner = place.run()
+    assert code == 0, said
+    _, server = json.loads(place.found.read_text())
+    assert set(place.loaded_by("first_library")) == {runner, server}
+
+
+def test_what_only_another_pipeline_uses_is_not_in_the_process_that_workers_come_from(place):
+    place.write("other.py", "import second_library\ndef other():\n    return second_library.tool(1)\n")
+    place.write("first.py", FLOW.format("from first_library import tool"))
+    both = 'pipelines = {"one": first.pipeline, "other": make([node(other.other, None, "o", name="o")])}'
+    head = "import first, other\nfrom kernel import node, pipeline as make\n"
+    place.write("flow.py", f"{head}{both}\ndatasets = first.datasets\n")
+    code, said, _ = place.run("flow.py", "-x", "process_pool", "--pipeline", "one")
+    assert code == 0, said
+    _, server = json.loads(place.found.read_text())
+    assert server in place.loaded_by("first_library")
+    assert server not in place.loaded_by("second_library")
+
+
+def test_a_project_that_is_installed_is_loaded_by_the_worker_alone(place):
+    (place.installed / "product.py").write_text("import second_library\n" + LIBRARY)
+    code = FLOW.format("from first_library import tool\nfrom product import tool as mine")
+    place.write("flow.py", code.replace('node(use, "x"', 'node(mine, "x", "z", name="m"), node(use, "x"'))
+    code, said, _ = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+    _, server = json.loads(place.found.read_text())
+    assert server not in place.loaded_by("product")
+
+
+def test_a_library_is_loaded_in_the_world_in_which_the_project_imports_it(place):
+    (place.folder / "elsewhere").mkdir()
+    head = 'os.environ["TOLD"] = "once"\nos.chdir("elsewhere")\nfrom first_library import tool\n'
+    place.write("flow.py", FLOW.format(head + 'os.environ["TOLD"] = "twice"\nos.chdir("..")\nimport second_library'))
+    code, said, _ = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+    worlds = {(each["what"], each["told"], each["folder"]) for each in place.noted()}
+    assert worlds == {
+        ("first_library", "once", str(place.folder / "elsewhere")),
+        ("second_library", "twice", str(place.folder)),
+    }
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["raise ValueError('no')", "import no_such_module", "from kernel import nothing"],
+    ids=["raises", "lacks", "errs"],
+)
+def test_where_the_project_cannot_be_loaded_nothing_is_left_and_the_error_is_as_ever(head, place):
+    place.write("flow.py", FLOW.format(f"from first_library import tool\n{head}"))
+    code, said, _ = place.run("flow.py", "-x", "process_pool")
+    plain, said_plainly, _ = place.run("flow.py", "-x", "sequential")
+    assert code == plain != 0
+    assert said.replace("-x process_pool", "") == said_plainly.replace("-x sequential", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_runner_that_is_ended_while_it_imports_leaves_nothing(number, place):
+    head = 'from first_library import tool\nimport time\nopen("imports", "w").close()\ntime.sleep(60)'
+    place.write("flow.py", FLOW.format(head))
+    process = place.start("flow.py", "-x", "process_pool")
+    wait_until((place.folder / "imports").exists, "the project is imported")
+    children = started_by(process.pid)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode != 0
+    wait_until(lambda: not any(map(is_alive, children)), "what it started has ended")
+
+
+def test_a_child_that_a_module_forks_while_it_is_imported_imports_what_it_likes(place):
+    head = """
+from first_library import tool
+pid = os.fork()
+if pid == 0:
+    import second_library
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    place.write("flow.py", FLOW.format(head))
+    code, said, runner = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+    _, server = json.loads(place.found.read_text())
+    assert runner in place.loaded_by("first_library")
+    assert not {runner, server} & set(place.loaded_by("second_library"))
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_with_other_start_methods_all_is_as_ever(method, place):
+    place.write("flow.py", FLOW.format("from first_library import tool"))
+    code, said, runner = place.run("flow.py", "-x", "process_pool", "--start-method", method)
+    assert code == 0, said
+    worker, _ = json.loads(place.found.read_text())
+    assert set(place.loaded_by("first_library")) == {runner, *([worker] if method == "spawn" else [])}
+
+
+def test_finders_are_as_they_were_when_the_command_is_over(place, capsys):
+    before = list(sys.meta_path)
+    file = place.write("flow_in_process.py", FLOW.format("raise ValueError('no')"))
+    assert main(["run", str(file), "-x", "process_pool"]) != 0
+    assert sys.meta_path == before
+    assert "no" in capsys.readouterr().err
