@@ -16,6 +16,7 @@ from kernel.specs.tasks import MADE
 from kernel.turn_catalog import TurnCatalog
 
 if TYPE_CHECKING:
+    from kernel.hooks import Hooks
     from kernel.specs.events import Failure
     from kernel.specs.tasks import NodeDetails, Program
     from kernel.worker import Worker
@@ -180,7 +181,9 @@ class Turn:
             is_async=self.worker.program.is_async,
             run_id=self.worker.program.run_id,
         )
-        replaced = self.worker.hooks.merge_inputs(results, self.worker.program.names[self.index], self.inputs)
+        replaced = cast("Hooks", self.worker.hooks).merge_inputs(
+            results, self.worker.program.names[self.index], self.inputs
+        )
         return [replaced.get(name, value) for name, value in zip(self.inputs, values, strict=True)]
 
     def _catalog(self, inputs: Mapping[str, Any]) -> TurnCatalog:

@@ -11,10 +11,10 @@ from contextvars import copy_context
 from time import time as clock
 from typing import TYPE_CHECKING, Any
 
-from kernel.hooks import Hooks
 from kernel.nodes.calling import names_of
 from kernel.notes import note, noted
 from kernel.quiet import run_quietly
+from kernel.specs.callers import Callers
 from kernel.specs.tasks import NodeDetails, Program
 from kernel.turn import Turn, failure_of
 from kernel.values.libraries import register
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kernel.datasets import Dataset
     from kernel.nodes import Node
     from kernel.specs.events import Failure, Row
+    from kernel.specs.tasks import ListenerRef
 
 __all__ = ["Worker", "note"]
 
@@ -47,7 +48,7 @@ class Worker:
     def __init__(self, program: Program, number: int = 0) -> None:
         register(program.values)
         self.program = program
-        self.hooks = program.hooks if program.hooks is not None else Hooks.from_refs(program.listeners)
+        self.hooks: Callers = program.hooks if program.hooks is not None else _hooks(program.listeners)
         self.number = number
         #: Persistent datasets that other processes may write during the run: what is cached of them here may be stale.
         self.written_elsewhere = _handed_on(program)
@@ -185,6 +186,14 @@ class Worker:
         for future in futures:
             future.exception()
         return [future.result() for future in futures]
+
+
+def _hooks(listeners: Sequence[ListenerRef]) -> Callers:
+    if not listeners:
+        return Callers()
+    from kernel.hooks import Hooks  # noqa: PLC0415 - most workers have nobody who listens
+
+    return Hooks.from_refs(listeners)
 
 
 def _handed_on(program: Program) -> frozenset[str]:

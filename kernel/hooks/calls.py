@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
@@ -11,18 +11,16 @@ from kernel.errors import HookError
 from kernel.hooks.blame import blame, blame_all
 from kernel.hooks.check import HOOKS, WORKER_HOOKS, hooks_of, register
 from kernel.hooks.travel import arrive, depart
+from kernel.specs.callers import Caller, Callers
 
 if TYPE_CHECKING:
     from kernel.hooks.listener import Listener
     from kernel.specs.tasks import ListenerRef
 
-__all__ = ["Caller", "Hooks"]
-
-#: Calls every listener of one hook; takes the hook's arguments by keyword.
-Caller = Callable[..., Any]
+__all__ = ["Hooks"]
 
 
-class Hooks:
+class Hooks(Callers):
     """The listeners of a run, or of a worker. Each hook is an attribute: None when nobody listens.
 
     A caller returns what pluggy does: a list of the answers that are not None, the last registered
@@ -30,29 +28,6 @@ class Hooks:
     as `HookError` with the original as its cause. Building it raises one `PluginError` with every
     implementation that fits no hook.
     """
-
-    load_project: Caller | None = None
-    load_settings: Caller | None = None
-    after_context_created: Caller | None = None
-    after_catalog_created: Caller | None = None
-    before_pipeline_run: Caller | None = None
-    after_pipeline_run: Caller | None = None
-    on_pipeline_error: Caller | None = None
-    required_workers: Caller | None = None
-    retry_lost_node: Caller | None = None
-    before_node_run: Caller | None = None
-    after_node_run: Caller | None = None
-    on_node_error: Caller | None = None
-    before_dataset_loaded: Caller | None = None
-    after_dataset_loaded: Caller | None = None
-    before_dataset_saved: Caller | None = None
-    after_dataset_saved: Caller | None = None
-    after_worker_start: Caller | None = None
-    before_worker_stop: Caller | None = None
-    on_task_submitted: Caller | None = None
-    on_task_done: Caller | None = None
-    on_node_repeated: Caller | None = None
-    on_worker_lost: Caller | None = None
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
         self.listeners = tuple(listeners)

@@ -6,12 +6,13 @@ their distribution; so `list_entry_points`, which is there to be overridden, ans
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stevedore import DriverManager
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+    from kernel.plugins.entries import Entry
 
     _Base = DriverManager[Any]
 else:
@@ -23,8 +24,8 @@ __all__ = ["Driver"]
 class Driver(_Base):
     """Imports what one entry point stands for, and nothing else; raises whatever the import raises."""
 
-    def __init__(self, entry: EntryPoint) -> None:
-        self._entry = entry
+    def __init__(self, entry: Entry) -> None:
+        self._entry = EntryPoint(entry.name, entry.value, entry.group)
         super().__init__(entry.group, entry.name, on_load_failure_callback=_raise)
 
     def list_entry_points(self) -> list[EntryPoint]:

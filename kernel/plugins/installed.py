@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from kernel.errors import PluginError
+from kernel.plugins.entries import Entry, read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["GROUPS", "choose", "distribution_of", "origin", "same_distribution", "scan"]
+__all__ = ["GROUPS", "OWN_DISTRIBUTION", "choose", "distribution_of", "origin", "same_distribution", "scan"]
 
+#: What the kernel itself is installed as, with the plugins that it comes with.
+OWN_DISTRIBUTION = "kernel-pipelines"
 #: Kind of plugin -> entry-point group.
 GROUPS = {
     "executor": "kernel.executors",
@@ -25,14 +27,14 @@ GROUPS = {
 
 
 @cache
-def scan() -> Mapping[str, Sequence[EntryPoint]]:
+def scan() -> Mapping[str, Sequence[Entry]]:
     """Return kind -> the installed entry points, sorted by name. Scans once; `scan.cache_clear()` forgets."""
     importlib.invalidate_caches()  # Python, too, remembers what lay in which folder
-    found = entry_points()
-    return {kind: sorted(found.select(group=group), key=_order) for kind, group in GROUPS.items()}
+    found = sorted(read_entries(frozenset(GROUPS.values())), key=_order)
+    return {kind: [entry for entry in found if entry.group == group] for kind, group in GROUPS.items()}
 
 
-def choose(kind: str, name: str) -> EntryPoint:
+def choose(kind: str, name: str) -> Entry:
     """Return the one entry point of this kind and name.
 
     Raises `PluginError` when there is none, with the names that there are; and when there are several, with
@@ -57,17 +59,12 @@ def choose(kind: str, name: str) -> EntryPoint:
     return found[0]
 
 
-def distribution_of(entry: EntryPoint) -> str:
+def distribution_of(entry: Entry) -> str:
     """Return the name of the distribution that declares the entry point."""
-    return (_name_of(entry.dist) if entry.dist is not None else "") or "(unknown)"
+    return entry.distribution or "(unknown)"
 
 
-@cache
-def _name_of(distribution: Distribution) -> str:
-    return distribution.name  # which parses all that the distribution says of itself, each time
-
-
-def origin(kind: str, entry: EntryPoint) -> str:
+def origin(kind: str, entry: Entry) -> str:
     """Name the plugin, its distribution and its entry point, for messages."""
     return f"{kind} {entry.name!r} of distribution {distribution_of(entry)!r} (entry point {entry.value!r})"
 
@@ -77,15 +74,15 @@ def same_distribution(one: str, other: str) -> bool:
     return _normal(one) == _normal(other)
 
 
-def _named(kind: str, name: str) -> list[EntryPoint]:
+def _named(kind: str, name: str) -> list[Entry]:
     return [entry for entry in scan()[kind] if entry.name == name]
 
 
-def _order(entry: EntryPoint) -> tuple[str, str]:
+def _order(entry: Entry) -> tuple[str, str]:
     return entry.name, entry.value
 
 
-def _claim(entry: EntryPoint) -> str:
+def _claim(entry: Entry) -> str:
     return f"{distribution_of(entry)!r} ({entry.value})"
 
 

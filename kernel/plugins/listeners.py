@@ -13,7 +13,8 @@ from kernel.plugins.load import import_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from importlib.metadata import EntryPoint
+
+    from kernel.plugins.entries import Entry
 
 __all__ = ["VARIABLE", "is_blocked", "load_listener", "load_listeners", "names_of_variable"]
 
@@ -41,14 +42,14 @@ def load_listeners(blocked: Collection[str] = (), enabled: bool = True) -> list[
     return [load_listener(entry) for entry in wanted]
 
 
-def load_listener(entry: EntryPoint) -> Listener:
+def load_listener(entry: Entry) -> Listener:
     """Import one listener, and build it if it is a class; a `PluginError` names the flag that skips it."""
     plugin = import_plugin("listener", entry, f"Run without it: --no-plugin {entry.name}")
     target = entry.value.partition("[")[0].strip()
     return Listener(entry.name, plugin, distribution_of(entry), target)
 
 
-def is_blocked(entry: EntryPoint, blocked: Collection[str]) -> bool:
+def is_blocked(entry: Entry, blocked: Collection[str]) -> bool:
     """Say whether the listener's name, or its distribution's, is among those."""
     return any(entry.name == name or same_distribution(distribution_of(entry), name) for name in blocked)
 
@@ -68,8 +69,8 @@ def _installed() -> str:
     return f"Installed listeners: {', '.join(claims)}." if claims else "No listener is installed."
 
 
-def _refuse_duplicates(entries: Sequence[EntryPoint]) -> None:
-    first: dict[str, EntryPoint] = {}
+def _refuse_duplicates(entries: Sequence[Entry]) -> None:
+    first: dict[str, Entry] = {}
     for entry in entries:
         if entry.name in first:
             other = first[entry.name]

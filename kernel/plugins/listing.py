@@ -19,7 +19,8 @@ from kernel.plugins.load import load_checked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from importlib.metadata import EntryPoint
+
+    from kernel.plugins.entries import Entry
 
 __all__ = ["PluginInfo", "describe"]
 
@@ -54,7 +55,7 @@ def describe(*, load: bool, blocked: Collection[str] = ()) -> list[PluginInfo]:
     return [_described(kind, entry, names, load) for kind in GROUPS for entry in scan()[kind]]
 
 
-def _described(kind: str, entry: EntryPoint, blocked: Collection[str], load: bool) -> PluginInfo:
+def _described(kind: str, entry: Entry, blocked: Collection[str], load: bool) -> PluginInfo:
     version = entry.dist.version if entry.dist is not None else ""
     info = PluginInfo(kind, entry.name, distribution_of(entry), version, entry.value)
     if kind == "listener" and is_blocked(entry, blocked):
@@ -67,7 +68,7 @@ def _described(kind: str, entry: EntryPoint, blocked: Collection[str], load: boo
         return evolve(info, status=f"broken: {error if cause is None else f'{type(cause).__name__}: {cause}'}")
 
 
-def _loaded(info: PluginInfo, entry: EntryPoint) -> PluginInfo:
+def _loaded(info: PluginInfo, entry: Entry) -> PluginInfo:
     if info.kind != "listener":
         plugin = load_checked(info.kind, entry)
         about = sys.modules[entry.module] if info.kind == "values" else plugin  # which is data, and the same for all

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.datasets.dataset import Dataset
 from kernel.errors import PluginError
-from kernel.plugins.installed import choose, distribution_of, origin
+from kernel.plugins.installed import OWN_DISTRIBUTION, choose, distribution_of, origin, same_distribution
 from kernel.specs.catalog import Catalog
 from kernel.specs.executor import Executor
 from kernel.values.libraries import Library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from importlib.metadata import EntryPoint
+
+    from kernel.plugins.entries import Entry
 
 __all__ = ["import_plugin", "lacks", "load_catalog", "load_checked", "load_dataset_type", "load_executor"]
 
@@ -41,7 +42,7 @@ def load_dataset_type(name: str) -> type[Dataset]:
     return found
 
 
-def load_checked(kind: str, entry: EntryPoint) -> Any:
+def load_checked(kind: str, entry: Entry) -> Any:
     """Import the plugin and see that it is what its kind must be; `kind` is no listener."""
     advice = f"It was chosen by name, so --no-plugin does not help: choose another {kind}, or mend this one."
     plugin = import_plugin(kind, entry, advice)
@@ -51,21 +52,27 @@ def load_checked(kind: str, entry: EntryPoint) -> Any:
     return plugin
 
 
-def import_plugin(kind: str, entry: EntryPoint, advice: str) -> Any:
+def import_plugin(kind: str, entry: Entry, advice: str) -> Any:
     """Import what the entry point stands for.
 
     Raises `PluginError` with the cause and what to do: install what is missing, if that is known, and
     `advice`.
     """
-    from kernel.plugins.driver import Driver  # noqa: PLC0415 - a list of plugins does not need stevedore
-
     try:
-        return Driver(entry).driver
+        return _imported(entry)
     except (Exception, SystemExit) as error:  # an import runs a stranger's module, which may even exit
         cause = f"{type(error).__name__}: {error}"
         raise PluginError(
             f"{origin(kind, entry)} cannot be imported: {cause}. {_remedy(entry, error)}{advice}"
         ) from error
+
+
+def _imported(entry: Entry) -> Any:
+    if same_distribution(entry.distribution, OWN_DISTRIBUTION):
+        return entry.load()  # most runs need no other plugins, and stevedore takes as long to load as a pool to start
+    from kernel.plugins.driver import Driver  # noqa: PLC0415 - see above
+
+    return Driver(entry).driver
 
 
 def lacks(kind: str, plugin: Any) -> Sequence[str]:
@@ -109,7 +116,7 @@ def _no_library(plugin: Any) -> str:
 _PROBLEMS: dict[str, Callable[[Any], str]] = {"dataset": _no_dataset_type, "values": _no_library}
 
 
-def _remedy(entry: EntryPoint, error: BaseException) -> str:
+def _remedy(entry: Entry, error: BaseException) -> str:
     """Say what to install when a module is missing: the distribution's extra that names it, or the module."""
     if not isinstance(error, ModuleNotFoundError) or not error.name or error.name == entry.module:
         return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
 from kernel.errors import KernelError
 
@@ -25,6 +24,8 @@ def open_anonymous(name: str, size: int = 0) -> int:
 
 
 def _on_disk() -> int:
+    import tempfile  # noqa: PLC0415 - nearly all systems give such files
+
     try:
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())

@@ -16,7 +16,6 @@ import os
 import select
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -229,6 +228,8 @@ def _threads() -> list[str]:
 
 def _spawn_worker(number: int, stream: int, slots: int, boot: dict[str, Any]) -> int:
     """Start a worker in a fresh interpreter; return its pid."""
+    import subprocess  # noqa: PLC0415 - a server that forks has no use for it
+
     code = (
         f"import os, sys, json; os.environ.pop({STARTING!r}, None); boot = json.loads(sys.argv[1]); "
         "sys.path[:] = boot['path']; "
