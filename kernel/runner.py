@@ -148,17 +148,17 @@ class Runner:
         run_params: Mapping[str, Any],
         run_id: str | None,
     ) -> Result:
-        hooks = self._hooks()
         clean = False
         try:
             complaints = Complaints()
             with complaints.collected():
                 executor = self._get_executor(pipeline)
-                self._prepare()
+                if pipeline.nodes:
+                    self._prepare()
                 catalog = self._new_catalog(executor, pipeline)
             from kernel.lifecycle import Lifecycle, refuse  # noqa: PLC0415 - loaded while workers are prepared
 
-            life = Lifecycle(hooks, self._rules, run_params, run_id, self.workers, is_async=self.is_async)
+            life = Lifecycle(self._hooks(), self._rules, run_params, run_id, self.workers, is_async=self.is_async)
             if complaints:
                 refuse(complaints, pipeline, datasets, is_async=self.is_async)
             result = life.run(pipeline, datasets, executor, catalog, only_missing_outputs)

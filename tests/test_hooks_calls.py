@@ -99,7 +99,7 @@ def test_without_listeners_every_hook_is_none():
 
 
 def test_every_declared_hook_is_an_attribute_of_hooks():
-    attributes = {name for name in vars(Hooks) if not name.startswith("_")}
+    attributes = {name for name in dir(Hooks) if not name.startswith("_")}
     assert attributes - {"merge_inputs", "worker_refs", "from_refs"} == HOOKS
 
 

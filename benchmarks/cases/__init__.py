@@ -20,12 +20,14 @@ from benchmarks.cases import (
     node_memory,
     planning,
     release,
+    start,
 )
 
 CASES = {
     "limits": limits.measure,
     "imports": imports.measure,
     "command": command.measure,
+    "start": start.measure,
     "planning": planning.measure,
     "node-memory": node_memory.measure,
     "independent-1000": partial(independent.measure, 1_000),
