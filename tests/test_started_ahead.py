@@ -218,6 +218,32 @@ assert os.waitpid(pid, 0)[1] == 0
     assert not {runner, server} & set(place.loaded_by("second_library"))
 
 
+CHANGES = {
+    "umask": "os.umask(0o027)",
+    "priority": "os.nice(3)",
+    "limits": "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))",
+}
+SEES = """
+def seen():
+    import resource
+    umask = os.umask(0)
+    os.umask(umask)
+    return [umask, os.getpriority(os.PRIO_PROCESS, 0), list(resource.getrlimit(resource.RLIMIT_CORE))]
+"""
+
+
+@pytest.mark.parametrize("changed", CHANGES)
+def test_what_only_a_parent_hands_down_is_as_it_is_when_the_run_begins(changed, place):
+    place.write(
+        "first.py", FLOW.format("from first_library import tool\n" + SEES).replace("return [os", "return seen() + [os")
+    )
+    code = f"import os\n{CHANGES[changed]}\nimport first\npipeline, datasets = first.pipeline, first.datasets\n"
+    place.write("flow.py", code + "here = first.seen()\nopen('here', 'w').write(repr(here))\n")
+    code, said, _ = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+    assert json.loads(place.found.read_text())[:3] == json.loads((place.folder / "here").read_text())
+
+
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_with_other_start_methods_all_is_as_ever(method, place):
     place.write("flow.py", FLOW.format("from first_library import tool"))

@@ -58,6 +58,8 @@ class Launcher:
         }
         #: What each server is told before it makes workers.
         self._instructions: dict[str, Any] = {}
+        #: The world in which a server that was started ahead has loaded something last.
+        self._told: dict[str, Any] = {}
         self._server: ServerProcess | None = None
         self._control: socket.socket | None = None
         self._pids: dict[int, int] = {}
@@ -75,7 +77,10 @@ class Launcher:
 
     def load(self, module: str, variables: Mapping[str, str]) -> None:
         """Have a server that was started ahead load a library that is loaded here just now, in the same world."""
-        self._tell([module, self._world(variables)])
+        world = self._world(variables)
+        news = {what: found for what, found in world.items() if found != self._told.get(what)}
+        self._told = world
+        self._tell([module, news])
 
     def begin(self, modules: Sequence[str], variables: Mapping[str, str]) -> None:
         """Have the server load the rest of what all workers need, in the caller's world as it is now."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
+from kernel_process_pool.inherited import handed_down
 from kernel_process_pool.launchers import Launcher
 from kernel_process_pool.libraries import unused_by
 from kernel_process_pool.stacks import Stacks
@@ -32,12 +34,13 @@ class Maker:
             raise
         self._watch: LibraryWatch | None = None
         self._variables: Mapping[str, str] = {}
+        self._handed_down: tuple[Any, ...] = ()
 
     def start_ahead(self, variables: Mapping[str, str]) -> None:
         """Start the server before there is a run, and have it load the libraries that a project imports from now on."""
         with suppress(OSError):  # where there is no room for it now, the run will find room or say that there is none
             self.launcher.start_ahead(variables)
-            self._variables = variables
+            self._variables, self._handed_down = variables, handed_down()
             if self._method == "forkserver":
                 self._watch = LibraryWatch(lambda module: self.launcher.load(module, variables))
                 self._watch.begin()
@@ -48,10 +51,11 @@ class Maker:
         `own` are modules of the project, which are for workers alone.
         """
         watch, self._watch = self._watch, None
-        if watch is None:
-            return True
-        watch.end()
-        if not watch.loaded:
+        if watch is not None:
+            watch.end()
+        if self._handed_down and self._handed_down != handed_down():
+            return False
+        if watch is None or not watch.loaded:
             return True
         if variables != self._variables and "numba" in sys.modules:
             return False  # its most threads are for good; other libraries can be told of another number

@@ -203,13 +203,15 @@ class _Server:
 
 
 def _enter(world: dict[str, Any]) -> None:
-    """Put in force what the runner's modules find just now: where to search, variables, the folder."""
-    sys.path[:] = world["path"]
-    variables = world["environ"]
-    for name in os.environ.keys() - variables.keys():
-        del os.environ[name]
-    os.environ.update(variables)
-    if world["folder"] is not None:
+    """Put in force what is new of what the runner's modules find: where to search, variables, the folder."""
+    if "path" in world:
+        sys.path[:] = world["path"]
+    if "environ" in world:
+        variables = world["environ"]
+        for name in os.environ.keys() - variables.keys():
+            del os.environ[name]
+        os.environ.update(variables)
+    if world.get("folder") is not None:
         with suppress(OSError):  # it may be none that the server can enter, and need not be
             os.chdir(world["folder"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from _thread import RLock
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from inspect import currentframe
@@ -26,6 +27,7 @@ class LibraryWatch:
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self._home = Home()
+        self._telling = RLock()  # threads import, too; and a signal's handler, in between
         #: What was told of, in order.
         self.loaded: list[str] = []
 
@@ -46,8 +48,9 @@ class LibraryWatch:
         if self._home.is_here and not _is_librarys(currentframe()):
             spec = PathFinder.find_spec(name, path)
             if spec is not None and spec.origin is not None and is_from_a_library(spec.origin):
-                self.loaded.append(name)
-                self._tell(name)
+                with self._telling:
+                    self.loaded.append(name)
+                    self._tell(name)
         return None
 
 
