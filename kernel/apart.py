@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from kernel.several import part_of
-from kernel.specs.catalog import Found, ResumableCatalog
+from kernel.specs.catalog import Found, OwningStore, ResumableCatalog
 from kernel.specs.executor import Reach
 
 if TYPE_CHECKING:
@@ -61,6 +61,12 @@ class _ApartStore:
         if name in self._names:
             return _Local(self._near.save(name, data))
         return self._far.save(name, data)
+
+    def take_over(self, name: str, data: Any) -> Handle:
+        near = self._near
+        if name in self._names and isinstance(near, OwningStore):
+            return _Local(near.take_over(name, data))
+        return self.save(name, data)
 
     def size(self, handle: Handle) -> int:
         return 0 if type(handle) is _Local else self._far.size(handle)

@@ -148,6 +148,7 @@ class Runner:
         run_params: Mapping[str, Any],
         run_id: str | None,
     ) -> Result:
+        hooks = self._hooks()
         clean = False
         try:
             complaints = Complaints()
@@ -158,7 +159,7 @@ class Runner:
                 catalog = self._new_catalog(executor, pipeline)
             from kernel.lifecycle import Lifecycle, refuse  # noqa: PLC0415 - loaded while workers are prepared
 
-            life = Lifecycle(self._hooks(), self._rules, run_params, run_id, self.workers, is_async=self.is_async)
+            life = Lifecycle(hooks, self._rules, run_params, run_id, self.workers, is_async=self.is_async)
             if complaints:
                 refuse(complaints, pipeline, datasets, is_async=self.is_async)
             result = life.run(pipeline, datasets, executor, catalog, only_missing_outputs)
@@ -172,14 +173,14 @@ class Runner:
         return result
 
     def use(self, executor: Executor) -> None:
-        """Take an executor that was built ahead of the first run, by the same plugin and with the same options."""
+        """Take an executor that was built ahead of the first run; that it is the right one, the caller has seen to."""
         self._executor = executor
 
     def _prepare(self) -> None:
         from kernel.specs.executor import EarlyExecutor  # noqa: PLC0415 - only when a run starts
 
         if isinstance(self._executor, EarlyExecutor):
-            self._executor.prepare(self.workers)
+            self._executor.prepare(self.workers, loading=False)
 
     def _hooks(self) -> Hooks:
         from kernel.hooks import Hooks, Listener  # noqa: PLC0415 - only when a run starts

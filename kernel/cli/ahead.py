@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-from attrs import frozen
+from attrs import field, frozen
 
 from kernel.errors import KernelError
 from kernel.plugins import build, load_executor
+from kernel.processes import Home, leave_alone
 from kernel.specs.executor import EarlyExecutor
 from kernel.starting import refuse_endless_starts
 
@@ -29,10 +30,18 @@ class Ahead:
     name: str
     options: Mapping[str, Any]
     executor: Executor
+    _home: Home = field(factory=Home)
 
     def is_of(self, name: str | None, options: Mapping[str, Any]) -> bool:
-        """Say whether it is what this plugin with these options would be."""
-        return (self.name, self.options) == (name, options)
+        """Say whether it is what this plugin with these options would be, and this process's own."""
+        return self._home.is_here and (self.name, self.options) == (name, options)
+
+    def end(self) -> None:
+        """End it, unless a run has done so; in a child that the project has forked off it is the other process's."""
+        if self._home.is_here:
+            self.executor.shutdown(cancel=True)
+        else:
+            leave_alone(self.executor)
 
 
 def start_ahead(request: Request, hooks: Hooks) -> Ahead | None:
@@ -43,14 +52,15 @@ def start_ahead(request: Request, hooks: Hooks) -> Ahead | None:
     with suppress(KernelError):
         refuse_endless_starts()
         settings: Mapping[str, Any] = {}
-        if request.executor is None and hooks.load_settings is not None:
+        if hooks.load_settings is not None:
             settings = cast("Mapping[str, Any] | None", hooks.load_settings(path=request.path.resolve())) or {}
-        name = request.executor or settings.get("executor")
+        own = settings.get("executor")
+        name = request.executor or own
         factory = load_executor(name) if name else None
         if name and isinstance(factory, type) and issubclass(factory, EarlyExecutor):
-            options = executor_options(request, settings.get("executor_options", {}))
+            options = executor_options(request, (name == own and settings.get("executor_options")) or {})
             executor: Executor = build(cast("Callable[..., Executor]", factory), "executor", name, options)
-            cast("EarlyExecutor", executor).prepare(request.workers)
+            cast("EarlyExecutor", executor).prepare(request.workers, loading=True)
             return Ahead(name, options, executor)
     return None
 

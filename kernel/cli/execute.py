@@ -52,7 +52,7 @@ def execute(request: Request, command: Sequence[str]) -> int:
         return exit_code(error, running=progress is not None)
     finally:
         if ahead is not None:
-            ahead.executor.shutdown(cancel=True)  # a run that came to its end has done so
+            ahead.end()
     return 0
 
 
@@ -121,4 +121,6 @@ def _runner(request: Request, project: Project, listeners: Sequence[Listener], a
     )
     if ahead is not None and ahead.is_of(executor, options):
         runner.use(ahead.executor)
+    elif ahead is not None:
+        ahead.end()
     return runner

@@ -1,4 +1,4 @@
-"""Which plugins are installed: found by entry point, loaded by stevedore, blocked and explained by name."""
+"""Which plugins are installed: found by entry point, loaded (those of others by stevedore), blocked and explained."""
 
 from __future__ import annotations
 

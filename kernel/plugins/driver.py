@@ -1,7 +1,7 @@
 """How stevedore loads one plugin: the entry point comes from the kernel's own scan.
 
-stevedore keeps its list of entry points in a file that goes stale after a reinstall, and its copies have lost
-their distribution; so `list_entry_points`, which is there to be overridden, answers without it.
+stevedore keeps its list of entry points in a file that goes stale after a reinstall; so `list_entry_points`, which is
+there to be overridden, answers without it.
 """
 
 from __future__ import annotations

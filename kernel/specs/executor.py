@@ -123,11 +123,11 @@ class HoldingExecutor(Protocol):
 class EarlyExecutor(Protocol):
     """An executor that can begin with what takes long, such as starting processes, before it knows what to run."""
 
-    def prepare(self, workers: int | None) -> None:
-        """Begin, for at most `workers` workers (None: not said). `start` follows, some time later, or `shutdown`.
+    def prepare(self, workers: int | None, *, loading: bool) -> None:
+        """Begin, for at most `workers` workers (None: not said); what cannot be had yet is no error.
 
-        Called in the runner's process while a project is still to be imported, or a run to be planned; again, maybe,
-        before each run. What cannot be had yet is no error.
+        Called in the runner's process before each run is planned and, `loading`, before a project is imported. `start`
+        follows, or the same once more where the run is refused, or `shutdown`.
         """
         ...
 

@@ -23,6 +23,7 @@ from kernel_process_pool.methods import choose_method
 from kernel_process_pool.options import Options
 from kernel_process_pool.parcel import parcel
 from kernel_process_pool.stragglers import POLL_S, Stragglers
+from kernel_process_pool.threads import unset
 from kernel_process_pool.threads import variables_for as thread_variables
 from kernel_process_pool.verdicts import cancelled
 from kernel_remote.definitions import ship
@@ -75,8 +76,8 @@ class ProcessPoolExecutor:
         self._woken = self._wake = -1
         self._events: list[Event] = []
         self._stragglers = Stragglers()
-        #: By number of workers.
-        self._variables: dict[int, dict[str, str]] = {}
+        #: By number of workers, and the names that are ours to set.
+        self._variables: dict[tuple[int, tuple[str, ...]], dict[str, str]] = {}
         self._sendable = Sendable()
         #: The runner was told of a failure, or of a death, and has dealt with it when it calls again.
         self._told_failure = False
@@ -85,19 +86,20 @@ class ProcessPoolExecutor:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
         self._sendable.check(nodes)
 
-    def prepare(self, workers: int | None) -> None:
+    def prepare(self, workers: int | None, *, loading: bool) -> None:
         """Start the process that makes workers, unless it is there, or has to be forked off when the run starts."""
         if self._crew is None and self._ahead is None and self._method != "fork":
             try:
                 self._ahead = Maker(self._method)
             except OSError:  # whatever there is no room for now will be missed, and told of, by the run
                 return
-            self._ahead.start_ahead(self._variables_for(workers or usable_cpus()))
+            self._ahead.start_ahead(self._variables_for(workers or usable_cpus()), loading=loading)
 
     def _variables_for(self, workers: int) -> Mapping[str, str]:
-        if workers not in self._variables:  # asking what a control group allows takes as long as a short run
-            self._variables[workers] = thread_variables(self._options.threads_per_worker, workers)
-        return self._variables[workers]
+        key = workers, unset()
+        if key not in self._variables:  # asking what a control group allows takes as long as a short run
+            self._variables[key] = thread_variables(self._options.threads_per_worker, workers)
+        return self._variables[key]
 
     def start(self, program: Program, workers: int) -> int:
         """Make ready for a run; workers are made as turns come in, and kept for the next run."""

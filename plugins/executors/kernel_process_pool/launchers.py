@@ -20,6 +20,7 @@ from kernel_process_pool.deaths import Death, in_words
 from kernel_process_pool.methods import refuse_unsafe_fork
 from kernel_process_pool.orphans import MARK, end_group, end_marked
 from kernel_process_pool.serving import ServerProcess, start_server
+from kernel_process_pool.threads import unset
 from kernel_remote.caller import search_path
 
 __all__ = ["Launcher"]
@@ -32,12 +33,13 @@ _SWEEP_S = 1.0
 #: How long a server has to end whose stream has ended (seconds).
 _FAREWELL_S = 0.5
 
-_log = logging.getLogger("kernel")
-_marks = count()
-
-
+#: How long one that is not wanted may take to end by itself (seconds).
+_LEAVE_S = 0.1
 #: What the server needs whatever it is going to make: every worker has it.
 _OWN_MODULES = ("kernel_process_pool.child", "kernel_process_pool.server")
+
+_log = logging.getLogger("kernel")
+_marks = count()
 
 
 class Launcher:
@@ -56,8 +58,9 @@ class Launcher:
             "python": [sys.executable, *_flags(), "-P"],
             "stacks": stacks,
         }
-        #: What each server is told before it makes workers.
-        self._instructions: dict[str, Any] = {}
+        #: What each server loads, and the variables that it sets, before it makes workers.
+        self._modules: list[str] = []
+        self._variables: Mapping[str, str] = {}
         #: The world in which a server that was started ahead has loaded something last.
         self._told: dict[str, Any] = {}
         self._server: ServerProcess | None = None
@@ -75,30 +78,36 @@ class Launcher:
         """Start the server now, with these variables; raises OSError when there is no room for it."""
         self._server, self._control = start_server(self._boot, {**variables, MARK: self._mark})
 
-    def load(self, module: str, variables: Mapping[str, str]) -> None:
-        """Have a server that was started ahead load a library that is loaded here just now, in the same world."""
+    def load(self, module: str, variables: Mapping[str, str]) -> bool:
+        """Have a server that was started ahead load a library that is loaded here just now, in the same world.
+
+        False: it is so far behind that this would have to wait. It can only be discarded then.
+        """
         world = self._world(variables)
         news = {what: found for what, found in world.items() if found != self._told.get(what)}
         self._told = world
-        self._tell([module, news])
+        line = _line([module, news])
+        try:
+            return self._control is not None and self._control.send(line, socket.MSG_DONTWAIT) == len(line)
+        except OSError:  # there is no room in the stream, or the server has ended
+            return False
 
     def begin(self, modules: Sequence[str], variables: Mapping[str, str]) -> None:
-        """Have the server load the rest of what all workers need, in the caller's world as it is now."""
+        """Have the server, and each that takes its place, load the rest of what all workers need."""
+        self._modules, self._variables = list(modules), variables
         self._boot["path"] = search_path()
-        self._instructions = {"modules": list(modules), "world": self._world(variables)}
-        self._tell(self._instructions)
+        self._instruct()
+
+    def _instruct(self) -> None:
+        """Tell the server how workers are made, in the caller's world as it is now."""
+        if self._control is not None:
+            with suppress(OSError):  # it has ended: `collect` finds that out, and another one is started
+                self._control.sendall(_line({"modules": self._modules, "world": self._world(self._variables)}))
 
     def _world(self, variables: Mapping[str, str]) -> dict[str, Any]:
-        return {
-            "path": search_path(),
-            "environ": {**os.environ, **variables, MARK: self._mark},
-            "folder": _folder(),
-        }
-
-    def _tell(self, message: Any) -> None:
-        if self._control is not None:
-            with suppress(OSError):  # it has ended: `collect` finds that out, or another one is started
-                self._control.sendall(json.dumps(message).encode() + b"\n")
+        ours = unset()
+        capped = {name: value for name, value in variables.items() if name in ours}
+        return {"path": search_path(), "environ": {**os.environ, **capped, MARK: self._mark}, "folder": _folder()}
 
     def start(self, number: int, stream: socket.socket, slots: int) -> None:
         """Ask for worker `number`; it gets this end of its stream, and the descriptor of the slots."""
@@ -108,7 +117,7 @@ class Launcher:
                 self.start_ahead({})
             except OSError as error:
                 raise KernelError(f"the process that makes workers could not be started: {error.strerror}") from error
-            self._tell(self._instructions)
+            self._instruct()
         assert self._control is not None
         self._asked.add(number)
         with stream:
@@ -210,10 +219,23 @@ class Launcher:
                 return  # collected meanwhile; the news is on its way
 
     def discard(self) -> None:
-        """End a server that has made nothing, whatever it does."""
+        """End a server that has made no worker, whatever it does, and what libraries have started in it."""
+        self._close_control()
         if self._server is not None:
+            try:
+                self._server.wait(_LEAVE_S)  # one that has nothing to do ends by itself, and what it has made
+            except subprocess.TimeoutExpired:
+                self._end_server()
+
+    def _end_server(self) -> None:
+        assert self._server is not None
+        with suppress(PermissionError):  # this process has laid down its rights since; the closed stream ends it, too
             self._server.kill()
-        self.close()
+            self._server.wait()
+            end_group(self._server.pid)
+        for pid in self._pids.values():
+            end_group(pid)
+        end_marked(self._mark, _SWEEP_S)
 
     def close(self) -> None:
         """End what is left of the workers, and whatever made them."""
@@ -223,12 +245,12 @@ class Launcher:
         try:
             self._server.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:  # stopped or stuck
-            self._server.kill()
-            self._server.wait()
-            for pid in self._pids.values():
-                end_group(pid)
-            end_marked(self._mark, _SWEEP_S)
+            self._end_server()
         self._pids.clear()
+
+
+def _line(message: Any) -> bytes:
+    return json.dumps(message).encode() + b"\n"
 
 
 def _folder() -> str | None:

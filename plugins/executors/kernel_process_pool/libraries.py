@@ -75,15 +75,17 @@ def unused_by(loaded: Iterable[str], wanted: Iterable[str], own: Iterable[str]) 
     but a worker loads them.
     """
     tops = set(map(_top, own))
-    waiting = [name for name in wanted if name in sys.modules]
-    had = set(waiting)
-    while waiting:
+    had = {name for name in wanted if name in sys.modules}
+    had |= {package for name in had for package in _packages_of(name)}
+    waiting = list(had)
+    while waiting and not had.issuperset(loaded):  # most projects import what their nodes use, and nothing else
         name = waiting.pop()
         for each in (*_packages_of(name), *_used_by(sys.modules[name])):
             if each not in had:
                 had.add(each)
                 waiting.append(each)
-    return [name for name in loaded if name not in had or _top(name) in tops]
+    here = [name for name in loaded if name in sys.modules]  # what could not be loaded here was not loaded there
+    return [name for name in here if name not in had or _top(name) in tops]
 
 
 def _packages_of(name: str) -> Iterator[str]:

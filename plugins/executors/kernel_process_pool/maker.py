@@ -1,8 +1,8 @@
 """The process that makes workers, as a pool has it: started with the first worker, or ahead, while a project loads.
 
 Ahead it has nothing to do but to load what the runner loads: both import the libraries of a project at the same time,
-where the server would else begin when the runner is done. What it has loaded in vain is not used: then it is ended, and
-another one starts as it would have without all this.
+where the server would else begin when the runner is done. Where it has loaded what the run would not have loaded, or
+lacks what it would have of the runner if it were started now, it is ended, and another one starts.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Maker:
         self._variables: Mapping[str, str] = {}
         self._handed_down: tuple[Any, ...] = ()
 
-    def start_ahead(self, variables: Mapping[str, str]) -> None:
-        """Start the server before there is a run, and have it load the libraries that a project imports from now on."""
+    def start_ahead(self, variables: Mapping[str, str], *, loading: bool) -> None:
+        """Start the server before there is a run; `loading`: it loads the libraries that a project imports then."""
         with suppress(OSError):  # where there is no room for it now, the run will find room or say that there is none
             self.launcher.start_ahead(variables)
             self._variables, self._handed_down = variables, handed_down()
-            if self._method == "forkserver":
+            if loading and self._method == "forkserver":
                 self._watch = LibraryWatch(lambda module: self.launcher.load(module, variables))
                 self._watch.begin()
 
@@ -57,6 +57,8 @@ class Maker:
             return False
         if watch is None or not watch.loaded:
             return True
+        if watch.is_broken:
+            return False
         if variables != self._variables and "numba" in sys.modules:
             return False  # its most threads are for good; other libraries can be told of another number
         return not unused_by(watch.loaded, modules, own)
@@ -64,8 +66,9 @@ class Maker:
     def begin(self, modules: Sequence[str], variables: Mapping[str, str]) -> None:
         """Have the server, and each that takes its place, load what workers need, with these variables.
 
-        A server that was started ahead keeps to those that it has, which its workers then change for all libraries:
-        whether one may be changed is seen by what it had when the library was loaded.
+        One that was started ahead keeps to the variables that it has loaded libraries with. Its workers put the right
+        ones in force, by calls of the libraries (`kernel_process_pool.threads.cap`), which tell by the old ones that a
+        library has the number that it was given, and not one that the user chose.
         """
         self.launcher.begin(modules, self._variables or variables)
 

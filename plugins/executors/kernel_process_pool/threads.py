@@ -18,7 +18,7 @@ from attrs import frozen
 
 from kernel.sizing import usable_cpus
 
-__all__ = ["cap", "variables_for"]
+__all__ = ["cap", "unset", "variables_for"]
 
 _OPENMP = "OMP_NUM_THREADS"
 #: Variables of libraries that do as the one of OpenMP says where their own is not set. Arrow has none of its own.
@@ -35,8 +35,13 @@ def variables_for(count: int | None, workers: int) -> dict[str, str]:
         count = max(1, usable_cpus() // workers)
     if count == 0:
         return {}
+    return dict.fromkeys(unset(), str(count))
+
+
+def unset() -> tuple[str, ...]:
+    """Name the variables that are ours to set, for the user has set neither them nor one that they follow."""
     names = _OTHERS if _OPENMP in os.environ else (_OPENMP, *_FOLLOW_OPENMP, *_OTHERS)
-    return {name: str(count) for name in names if name not in os.environ}
+    return tuple(name for name in names if name not in os.environ)
 
 
 def cap(wanted: Mapping[str, str]) -> None:

@@ -21,37 +21,56 @@ _PASSED = (__name__, "importlib", "importlib._bootstrap", "importlib._bootstrap_
 class LibraryWatch:
     """Tells of each module of an installed distribution, when a module of the project is about to import it.
 
-    It is asked first of all finders, and finds nothing.
+    It is asked first of all finders, and finds nothing. `tell` says whether it could take in what it was told.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], bool]) -> None:
         self._tell = tell
         self._home = Home()
         self._telling = RLock()  # threads import, too; and a signal's handler, in between
+        self._is_inside = False
+        self._is_over = False
         #: What was told of, in order.
         self.loaded: list[str] = []
+        #: Something could not be told, or not as a whole.
+        self.is_broken = False
 
     def begin(self) -> None:
         """See what is imported from now on."""
-        sys.meta_path.insert(0, self)
+        sys.meta_path = [self, *sys.meta_path]
 
     def end(self) -> None:
         """See no more."""
-        if self in sys.meta_path:
-            sys.meta_path.remove(self)
+        with self._telling:
+            self._is_over = True
+        # Another list: a thread that imports just now goes on in the old one, and misses no finder.
+        sys.meta_path = [finder for finder in sys.meta_path if finder is not self]
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Look who wants to import what; return None, as every finder does that knows nothing of a module."""
         del target
-        if self._home.is_here and not _is_librarys(currentframe()):
+        if not (self._is_over or self.is_broken) and self._home.is_here and not _is_librarys(currentframe()):
             spec = PathFinder.find_spec(name, path)
             if spec is not None and spec.origin is not None and is_from_a_library(spec.origin):
                 with self._telling:
-                    self.loaded.append(name)
-                    self._tell(name)
+                    self._note(name)
         return None
+
+    def _note(self, name: str) -> None:
+        if self._is_over:
+            return
+        if self._is_inside:  # a signal's handler imports in the middle of what is being told
+            self.is_broken = True
+            return
+        self._is_inside, was_told = True, False
+        try:
+            self.loaded.append(name)
+            was_told = self._tell(name)
+        finally:
+            self._is_inside = False
+            self.is_broken |= not was_told
 
 
 def _is_librarys(frame: FrameType | None) -> bool:

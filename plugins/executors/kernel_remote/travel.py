@@ -64,6 +64,7 @@ class Sendable:
         """Raise one `ValidationError` with every node whose function cannot be sent to a worker."""
         if self._nodes is not nodes:
             self._nodes, self._functions, self._is_known = nodes, _distinct_functions(nodes), False
+        self._hidden = None  # of a run that was refused for another reason
         if not self._is_known:
             self._hidden = _check_functions(nodes, self._functions)
             self._is_known = True
@@ -81,6 +82,7 @@ class Sendable:
         except Exception:
             self._is_known = False
             self.check(self._nodes)
+            self._hidden = None
             raise
 
 

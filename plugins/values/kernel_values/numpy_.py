@@ -173,6 +173,9 @@ def _has_state(value: Any) -> bool:
 
 # Whose they are.
 
+#: A slice of more memory than this (bytes) is copied before it is handed on, where it shows less than half of it.
+_WORTH_CUTTING = 16 * 1024
+
 
 def _is_own(value: Any, others: int) -> bool:
     kind = type_of(value)
@@ -182,24 +185,32 @@ def _is_own(value: Any, others: int) -> bool:
 
 
 def is_own_array(array: Any) -> bool:
-    """Say whether an array can be changed, and nobody else sees the memory that it looks at."""
-    if array.dtype.hasobject or not array.flags.writeable:
+    """Say whether an array can be changed, nobody else sees the memory that it looks at, and it looks at most of that.
+
+    A pickle gives no gaps between numbers, and nothing of what a slice was cut from.
+    """
+    flags = array.flags
+    if array.dtype.hasobject or not flags.writeable or not (flags.c_contiguous or flags.f_contiguous):
         return False
     if array.base is None:
-        return bool(array.flags.owndata)
-    base: Any = array.base
+        return bool(flags.owndata)
+    return _is_own_memory(array.base, max(2 * array.nbytes, _WORTH_CUTTING))
+
+
+def _is_own_memory(base: Any, most: int) -> bool:
+    """Say whether nobody but an array has what it looks at, and that is of no more bytes than `most`."""
     while is_held_by_one(base):
         kind = type_of(base)
         if kind is np.ndarray:
             if base.base is None:
-                return bool(base.flags.owndata)
+                return bool(base.flags.owndata) and base.nbytes <= most
             base = base.base
         elif kind is memoryview:
             if getattr(base.obj, PRIVATE_MEMORY, False):  # other arrays of the same value look at other parts of it
                 return True
             base = base.obj
         else:
-            return kind is bytearray
+            return kind is bytearray and len(base) <= most
     return False
 
 
