@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from kernel.errors import ConfigError
+from kernel.processes import end_if_forked, this_process
 
 __all__ = ["STARTING", "load", "refuse_endless_starts"]
 
@@ -23,12 +24,20 @@ _is_loading: ContextVar[bool] = ContextVar("is_loading", default=False)
 
 
 def load(pickled: bytes) -> Any:
-    """Unpickle what a runner sent to this worker; a module of the user's that starts a run meanwhile is refused."""
-    token = _is_loading.set(True)
+    """Unpickle what a runner sent to this worker; a module of the user's that starts a run meanwhile is refused.
+
+    A child that a module forks off meanwhile ends where this comes to its end, and never goes on as a second worker.
+    """
+    token, birth = _is_loading.set(True), this_process.birth
     try:
-        return pickle.loads(pickled)
+        loaded = pickle.loads(pickled)
+    except BaseException as error:
+        end_if_forked(birth, error)
+        raise
     finally:
         _is_loading.reset(token)
+    end_if_forked(birth)
+    return loaded
 
 
 def refuse_endless_starts() -> None:

@@ -19,6 +19,7 @@ from kernel_process_pool.options import Options
         ({"max_nodes_per_worker": True}, "max_nodes_per_worker should be a whole number"),
         ({"max_worker_memory": "much"}, "max_worker_memory should be a number of bytes, or a size like .*, got 'much'"),
         ({"max_worker_memory": 0}, "max_worker_memory should be a number of bytes"),
+        ({"starts_ahead": 1}, "starts_ahead should be true or false, got 1"),
         ({"report_silent_after": -1}, "report_silent_after should be a number of seconds not below 0, got -1"),
         ({"report_silent_after": None}, "report_silent_after should be a number of seconds"),
     ],
@@ -43,4 +44,4 @@ def test_an_option_that_makes_no_sense_is_refused(options, text):
     ],
 )
 def test_memory_is_given_in_bytes_or_as_people_write_it(given, size):
-    assert Options.checked(None, None, given, 60).max_worker_memory == size
+    assert Options.checked(None, None, given, 60, True).max_worker_memory == size

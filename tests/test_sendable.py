@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 
 import pytest
@@ -44,3 +46,18 @@ def test_what_cannot_be_sent_any_more_is_one_error_that_names_the_node_and_can_b
         assert "count" not in str(caught.value)
     del held["lock"]
     assert runner.run(flow)["count"] == 1
+
+
+def test_a_module_that_cannot_be_found_any_more_goes_by_value_though_a_run_was_refused_before(tmp_path, monkeypatch):
+    (tmp_path / "found_once.py").write_text("def answer(x):\n    return x + 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("found_once").answer
+    flow = pipeline([node(function, "x", "y", name="answer")])
+    try:
+        with Runner("process_pool", workers=1) as runner:
+            with pytest.raises(ValidationError, match="'x'"):
+                runner.run(flow)
+            sys.path.remove(str(tmp_path))
+            assert runner.run(flow, {"x": 1})["y"] == 2
+    finally:
+        del sys.modules["found_once"]

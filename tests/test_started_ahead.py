@@ -222,13 +222,21 @@ CHANGES = {
     "umask": "os.umask(0o027)",
     "priority": "os.nice(3)",
     "limits": "import resource\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))",
+    "output": "os.dup2(os.open('log', os.O_WRONLY | os.O_CREAT), 1)",
+    "signals": "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)",
+    "scheduler": "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))",
+    "groups": "os.getuid() or os.setgroups([12345])",
+    "rights": "os.getuid() or os.setegid(12345)",
 }
 SEES = """
 def seen():
-    import resource
+    import resource, signal
     umask = os.umask(0)
     os.umask(umask)
-    return [umask, os.getpriority(os.PRIO_PROCESS, 0), list(resource.getrlimit(resource.RLIMIT_CORE))]
+    limits = list(resource.getrlimit(resource.RLIMIT_CORE))
+    priority = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
+    rights = os.getgroups(), os.getegid()
+    return [[umask, limits, *priority, os.fstat(1).st_ino, signal.getsignal(signal.SIGHUP), *rights]]
 """
 
 
@@ -238,10 +246,102 @@ def test_what_only_a_parent_hands_down_is_as_it_is_when_the_run_begins(changed, 
         "first.py", FLOW.format("from first_library import tool\n" + SEES).replace("return [os", "return seen() + [os")
     )
     code = f"import os\n{CHANGES[changed]}\nimport first\npipeline, datasets = first.pipeline, first.datasets\n"
-    place.write("flow.py", code + "here = first.seen()\nopen('here', 'w').write(repr(here))\n")
+    code += "import json\nif 'SEEN' not in os.environ:\n    os.environ['SEEN'] = 'yes'\n"
+    place.write("flow.py", code + "    open('here', 'w').write(json.dumps(first.seen()[0]))\n")
     code, said, _ = place.run("flow.py", "-x", "process_pool")
     assert code == 0, said
-    assert json.loads(place.found.read_text())[:3] == json.loads((place.folder / "here").read_text())
+    assert json.loads(place.found.read_text())[0] == json.loads((place.folder / "here").read_text())
+
+
+def test_variables_that_only_count_at_a_programs_start_are_in_force(place):
+    place.write(
+        "flow.py",
+        FLOW.format('os.environ["PYTHONHASHSEED"] = "7"\nfrom first_library import tool').replace(
+            "return [os", "return [hash('a text')] + [os"
+        ),
+    )
+    code, said, _ = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+    hashed, *_ = json.loads(place.found.read_text())
+    there = subprocess.run(
+        [sys.executable, "-c", "print(hash('a text'))"],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert hashed == int(there.stdout)
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"])
+def test_a_number_of_threads_that_the_project_sets_is_the_one_that_its_libraries_find(name, place):
+    told = f'os.environ["TOLD"] = str([os.environ.get("{name}"), os.environ.get("MKL_NUM_THREADS")])'
+    (place.installed / "first_library.py").write_text(f"import os\n{told}\n" + LIBRARY)
+    place.write("flow.py", FLOW.format(f'os.environ["{name}"] = "7"\nfrom first_library import tool'))
+    code, said, runner = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+    worlds = {each["pid"]: each["told"] for each in place.noted()}
+    server = next(pid for pid in worlds if pid != runner)
+    assert worlds[server].startswith("['7', ")
+    if name == "OMP_NUM_THREADS":
+        assert worlds[server] == "['7', None]"
+
+
+def test_what_a_library_starts_is_ended_where_the_project_cannot_be_loaded(place):
+    starts = "import os, subprocess\nif os.getpid() != int(os.environ.get('RUNNER', 0)):\n"
+    starts += "    subprocess.Popen(['sleep', '321'], start_new_session=True)\n    open('started', 'w').close()\n"
+    (place.installed / "second_library.py").write_text(starts)
+    head = "os.environ['RUNNER'] = str(os.getpid())\nimport second_library, time\n"
+    head += "while not os.path.exists('started'):\n    time.sleep(0.01)\nraise ValueError('no')"
+    place.write("flow.py", FLOW.format(head))
+    code, said, _ = place.run("flow.py", "-x", "process_pool")
+    assert code != 0
+    assert "no" in said
+
+
+def test_options_of_the_settings_hold_for_the_executor_that_the_command_names_too(place):
+    place.write(
+        "pyproject.toml",
+        '[tool.kernel]\npipelines = "flow:pipeline"\nexecutor = "process_pool"\nsource = "src"\n'
+        "[tool.kernel.executor-options]\nmax_nodes_per_worker = 5\n",
+    )
+    place.write("conf/catalog.yml", "x:\n  type: memory\n")
+    flow = FLOW.replace('datasets = {{"x": 1}}', "").replace('"x", "found"', 'None, "found"').replace("use(x)", "use()")
+    place.write("src/flow.py", flow.replace("tool(x)", "tool(1)").format("from first_library import tool"))
+    code, said, runner = place.run("-x", "process_pool")
+    assert code == 0, said
+    _, server = json.loads(place.found.read_text())
+    assert sorted(place.loaded_by("first_library")) == sorted([runner, server]), "there was one server"
+
+
+@pytest.mark.parametrize("end", ["import sys; sys.exit(0)", "raise ValueError", "pass"])
+def test_a_child_that_the_project_forks_and_that_comes_back_leaves_the_runners_server_alone(end, place):
+    head = f"""
+from first_library import tool
+pid = os.fork()
+if pid == 0:
+    {end}
+else:
+    os.waitpid(pid, 0)
+"""
+    place.write("flow.py", FLOW.format(head))
+    code, said, _ = place.run("flow.py", "-x", "process_pool")
+    assert code == 0, said
+    assert "LOST" not in said
+
+
+def test_it_can_be_told_to_start_with_the_run(place):
+    head = """
+from first_library import tool
+try:
+    while True:
+        os.wait()
+except ChildProcessError:
+    pass
+"""
+    place.write("flow.py", FLOW.format(head))
+    code, said, _ = place.run("flow.py", "-x", "process_pool", "--executor-option", "starts_ahead=false")
+    assert code == 0, said
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])

@@ -146,3 +146,27 @@ def test_a_frame_that_keeps_the_columns_of_its_input_goes_on_as_it_is(runner, mo
         whole, text, columns = result["c"]
         assert (whole, text, columns) == (SIZE * (SIZE - 1), f"text {SIZE - 1}", ["number", "text", "more"])
     assert not pickled
+
+
+def with_gaps():
+    return np.arange(SIZE)[: SIZE // 2 : 5]
+
+
+def a_little_of_much():
+    return np.arange(SIZE)[:10]
+
+
+def looked_at(array):
+    base = array
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    return array.flags.c_contiguous, base.nbytes <= array.nbytes
+
+
+@pytest.mark.parametrize("make", [with_gaps, a_little_of_much])
+@pytest.mark.parametrize("executor", ["sequential", "threads", "process_pool"])
+@pytest.mark.parametrize("readers", [1, 2])
+def test_a_slice_is_what_a_pickle_gives_however_many_read_it(make, executor, readers):
+    nodes = [node(looked_at, "a", f"seen_{at}", name=f"look_{at}") for at in range(readers)]
+    with Runner(executor) as runner, runner.run(pipeline([node(make, None, "a", name="make"), *nodes])) as result:
+        assert all(result[f"seen_{at}"] == (True, True) for at in range(readers))

@@ -43,7 +43,8 @@ class ProcessPoolExecutor:
     None: what the variable KERNEL_MP_CONTEXT says, else forkserver. `threads_per_worker` is how many threads libraries
     may use in a worker (None: the CPUs are shared out, 0: as many as they like). A worker is replaced after
     `max_nodes_per_worker` nodes, or when it keeps more than `max_worker_memory` (bytes, or text like "2GB") to itself.
-    A node without a time limit is reported with its stack after `report_silent_after` seconds (0: never).
+    A node without a time limit is reported with its stack after `report_silent_after` seconds (0: never). What makes
+    workers starts before there is a run, as soon as one is prepared, unless `starts_ahead` is False.
     Raises ConfigError for what makes no sense.
     """
 
@@ -59,10 +60,11 @@ class ProcessPoolExecutor:
         max_nodes_per_worker: int | None = None,
         max_worker_memory: int | str | None = None,
         report_silent_after: float = 60.0,
+        starts_ahead: bool = True,
     ) -> None:
         self._method = choose_method(start_method)
         self._options = Options.checked(
-            threads_per_worker, max_nodes_per_worker, max_worker_memory, report_silent_after
+            threads_per_worker, max_nodes_per_worker, max_worker_memory, report_silent_after, starts_ahead
         )
         if max_nodes_per_worker is not None or max_worker_memory is not None:
             self.capabilities = evolve(self.capabilities, chains=False)  # a worker may be replaced after any node
@@ -88,7 +90,7 @@ class ProcessPoolExecutor:
 
     def prepare(self, workers: int | None, *, loading: bool) -> None:
         """Start the process that makes workers, unless it is there, or has to be forked off when the run starts."""
-        if self._crew is None and self._ahead is None and self._method != "fork":
+        if self._options.starts_ahead and self._crew is None and self._ahead is None and self._method != "fork":
             try:
                 self._ahead = Maker(self._method)
             except OSError:  # whatever there is no room for now will be missed, and told of, by the run

@@ -21,10 +21,16 @@ class Options:
     max_nodes_per_worker: int | None
     max_worker_memory: int | None
     report_silent_after: float
+    starts_ahead: bool
 
     @classmethod
     def checked(
-        cls, threads_per_worker: Any, max_nodes_per_worker: Any, max_worker_memory: Any, report_silent_after: Any
+        cls,
+        threads_per_worker: Any,
+        max_nodes_per_worker: Any,
+        max_worker_memory: Any,
+        report_silent_after: Any,
+        starts_ahead: Any,
     ) -> Options:
         """Build from what the user gave; ConfigError for what makes no sense."""
         return cls(
@@ -32,6 +38,7 @@ class Options:
             _count("max_nodes_per_worker", max_nodes_per_worker, least=1),
             _bytes("max_worker_memory", max_worker_memory),
             _seconds("report_silent_after", report_silent_after),
+            _choice("starts_ahead", starts_ahead),
         )
 
 
@@ -45,6 +52,12 @@ def _seconds(name: str, given: Any) -> float:
     if not isinstance(given, int | float) or isinstance(given, bool) or not isfinite(given) or given < 0:
         raise ConfigError(f"the option {name} should be a number of seconds not below 0, got {given!r}")
     return float(given)
+
+
+def _choice(name: str, given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise ConfigError(f"the option {name} should be true or false, got {given!r}")
+    return given
 
 
 def _bytes(name: str, given: Any) -> int | None:
