@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 from functools import cache
+from importlib.machinery import FileFinder
 from typing import TYPE_CHECKING
 
 from kernel.errors import PluginError
@@ -29,7 +30,9 @@ GROUPS = {
 @cache
 def scan() -> Mapping[str, Sequence[Entry]]:
     """Return kind -> the installed entry points, sorted by name. Scans once; `scan.cache_clear()` forgets."""
-    importlib.invalidate_caches()  # Python, too, remembers what lay in which folder
+    for finder in list(sys.path_importer_cache.values()):  # Python, too, remembers what lay in which folder
+        if isinstance(finder, FileFinder):  # `importlib.invalidate_caches` loads `importlib.metadata` from 3.13 on
+            finder.invalidate_caches()
     found = sorted(read_entries(frozenset(GROUPS.values())), key=_order)
     return {kind: [entry for entry in found if entry.group == group] for kind, group in GROUPS.items()}
 
